@@ -1,0 +1,1 @@
+"""Pure tensor functions that several parts of the package need."""

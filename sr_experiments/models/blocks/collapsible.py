@@ -1,0 +1,67 @@
+"""Blocks that train in one form and ship as a single convolution."""
+
+from abc import ABC, abstractmethod
+
+from torch import Tensor, nn
+
+
+class Collapsible(nn.Module, ABC):
+    """A block equal to one stride-1 convolution with zero padding of half a kernel.
+
+    A leaf of the tracer: quantisation-aware training reads ``folded()`` at each step, so it
+    quantises the kernel that ships while the block's own parameters train.
+    """
+
+    groups: int = 1
+
+    @abstractmethod
+    def folded(self) -> tuple[Tensor, Tensor]:
+        """Kernel (out, in / groups, K, K) and bias (out,), differentiable in the parameters."""
+
+    def collapse(self) -> nn.Conv2d:
+        """The block as one plain convolution, equal in output."""
+        weight, bias = (tensor.detach() for tensor in self.folded())
+        kernel_size = (weight.shape[2], weight.shape[3])
+        conv = nn.Conv2d(
+            weight.shape[1] * self.groups,
+            weight.shape[0],
+            kernel_size,
+            padding=(kernel_size[0] // 2, kernel_size[1] // 2),
+            groups=self.groups,
+            device=weight.device,
+            dtype=weight.dtype,
+        )
+        conv.weight.data.copy_(weight)
+        assert conv.bias is not None
+        conv.bias.data.copy_(bias)
+        return conv
+
+
+class ScaledConv2d(Collapsible):
+    """A convolution whose output is multiplied by a constant, EDSR's residual scaling.
+
+    The constant is folded into kernel and bias, so no multiplication reaches the device.
+
+    Args:
+        channels: Channels in and out.
+        kernel_size: Odd side of the kernel.
+        factor: The constant.
+
+    Shape:
+        (N, channels, H, W) to the same.
+    """
+
+    def __init__(self, channels: int, kernel_size: int, factor: float) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, channels, kernel_size, padding=kernel_size // 2)
+        self.factor = factor
+
+    def folded(self) -> tuple[Tensor, Tensor]:
+        """Kernel and bias times the factor."""
+        assert self.conv.bias is not None
+        return self.conv.weight * self.factor, self.conv.bias * self.factor
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolve and scale."""
+        y: Tensor = self.conv(x) * self.factor
+        return y

@@ -1,0 +1,148 @@
+"""A network in one file: weights and how to build it, without pickle.
+
+A safetensors file whose metadata holds ``schema_version``, ``model`` (JSON: the class and its
+options), ``scale`` and ``form`` (``training`` or ``collapsed``).
+"""
+
+import importlib
+import inspect
+import json
+import os
+import struct
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from sr_experiments.errors import UserError
+from sr_experiments.models.base import SRModel
+from sr_experiments.models.collapse import collapse
+
+SCHEMA_VERSION = "1"
+PACKAGE = "sr_experiments.models"
+
+
+def save_model(model: SRModel, config: Mapping[str, Any], path: Path | str) -> None:
+    """Write a network, collapsed or not; the same network gives the same bytes.
+
+    Args:
+        model: What to save, on any device.
+        config: ``_target_`` (a class of ``sr_experiments.models``) and its options as plain
+            values: what ``conf/model`` resolved to.
+        path: File to write; it appears whole or not at all.
+
+    Raises:
+        UserError: The configuration does not describe this model.
+    """
+    if not isinstance(model, _model_class(config, "the model's configuration")):
+        raise UserError(
+            f"_target_: {config['_target_']} does not describe a {type(model).__name__}."
+        )
+    metadata = {
+        "schema_version": SCHEMA_VERSION,
+        "model": json.dumps(dict(config), sort_keys=True),
+        "scale": str(model.scale),
+        "form": "collapsed" if model.collapsed else "training",
+    }
+    tensors = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
+    _write(_sorted_header(save(tensors, metadata)), Path(path))
+
+
+def load_model(path: Path | str) -> SRModel:
+    """Build the network that a file describes and give it its weights.
+
+    Only classes of ``sr_experiments.models`` are built: a file cannot name other code.
+
+    Returns:
+        The network in evaluation mode on the CPU.
+
+    Raises:
+        UserError: The file is missing, is no such file, or does not fit its own description.
+    """
+    path = Path(path)
+    config, form, tensors = _read(path)
+    model = _build(config, path)
+    if form == "collapsed":
+        model = collapse(model)
+    expected = model.state_dict()
+    for key in sorted(expected.keys() | tensors.keys()):
+        if key not in tensors:
+            raise UserError(f"{path}: weight {key} is missing.")
+        if key not in expected:
+            raise UserError(f"{path}: weight {key} does not belong to {config['_target_']}.")
+        if expected[key].shape != tensors[key].shape:
+            raise UserError(
+                f"{path}: weight {key} has shape {tuple(tensors[key].shape)}, but the network "
+                f"its metadata describes needs {tuple(expected[key].shape)}."
+            )
+    model.load_state_dict(tensors, assign=True)
+    return model.eval()
+
+
+def _read(path: Path) -> tuple[dict[str, Any], str, dict[str, Tensor]]:
+    if not path.is_file():
+        raise UserError(f"{path} is not there.")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise UserError(f"{path} is not a safetensors file, or is damaged: {error}") from error
+    if metadata.get("schema_version") != SCHEMA_VERSION:
+        raise UserError(
+            f"{path} was not written by this version of sr_experiments: its metadata says "
+            f"schema_version {metadata.get('schema_version')}, not {SCHEMA_VERSION}."
+        )
+    try:
+        config = json.loads(metadata["model"])
+    except (KeyError, json.JSONDecodeError) as error:
+        raise UserError(f"{path}: its metadata does not say which network it is.") from error
+    if not isinstance(config, dict):
+        raise UserError(f"{path}: its metadata does not say which network it is.")
+    return config, metadata.get("form", "training"), tensors
+
+
+def _model_class(config: Mapping[str, Any], where: Path | str) -> type[SRModel]:
+    target = str(config.get("_target_"))
+    package, _, name = target.rpartition(".")
+    models = importlib.import_module(PACKAGE)
+    if package == PACKAGE and name in models.__all__:
+        found = getattr(models, name)
+        if inspect.isclass(found) and issubclass(found, SRModel) and found is not SRModel:
+            return found
+    raise UserError(f"{where} names {target}, which is not a network of {PACKAGE}.")
+
+
+def _build(config: dict[str, Any], path: Path) -> SRModel:
+    options = {key: value for key, value in config.items() if key != "_target_"}
+    found = _model_class(config, path)
+    try:
+        return found(**options)
+    except TypeError as error:
+        raise UserError(
+            f"{path}: its options do not fit {found.__name__}: {error}. It may come from another "
+            "version of sr_experiments."
+        ) from error
+
+
+def _sorted_header(data: bytes) -> bytes:
+    """The same file with the metadata sorted: safetensors writes it in random order."""
+    (length,) = struct.unpack("<Q", data[:8])
+    header = json.loads(data[8 : 8 + length])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)  # tensors start at a multiple of 8 bytes
+    return struct.pack("<Q", len(text)) + text + data[8 + length :]
+
+
+def _write(data: bytes, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_bytes(data)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,177 @@
+"""``python -m sr_experiments``: train one network, or every network of a sweep.
+
+Help and refusals come first and import neither torch nor lightning.
+"""
+
+import itertools
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from sr_experiments import __version__
+from sr_experiments.errors import UserError
+
+if TYPE_CHECKING:
+    from hydra.core.override_parser.types import Override
+    from omegaconf import DictConfig
+
+MULTIRUN = ("-m", "--multirun")
+SHOW = ("--cfg", "-c", "--info", "-i", "--hydra-help", "--shell-completion", "-sc")
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Entry point of the command line; exits with 2 after a user's mistake."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if {"-h", "--help"} & set(words):
+        from sr_experiments.configuration.help import help_text
+
+        print(help_text())
+        return
+    if "--version" in words:
+        print(f"sr_experiments {__version__}")
+        return
+    from sr_experiments.configuration.verbs import run_verb
+
+    run_verb(lambda: _launch(words))
+
+
+def _launch(words: list[str]) -> None:
+    from sr_experiments.configuration.compose import SEARCH_PATH, check
+    from sr_experiments.configuration.locations import config_root
+
+    words = _sweep_by_name(words)
+    flags = [word for word in words if word.startswith("-")]
+    overrides = [word for word in words if not word.startswith("-") and "=" in word]
+    show = [word for word in words if word in SHOW]
+    if not show:
+        unclear = [word for word in words if not word.startswith("-") and "=" not in word]
+        if unclear:
+            raise UserError(f"{unclear[0]!r} is not of the form key=value or group=option")
+        multirun = any(flag in MULTIRUN for flag in flags)
+        jobs = _grid(overrides) if multirun else [overrides]
+        for job in jobs:
+            check(job)
+    else:
+        jobs = []
+    from hydra import main as hydra_main
+
+    failures: list[str] = []
+    checked = {"done": len(jobs) < 2}
+
+    def task(config: "DictConfig") -> None:
+        if not checked["done"]:
+            _preflight(jobs)
+            checked["done"] = True
+        _train(config, failures, several=len(jobs) != 1)
+
+    sys.argv = [sys.argv[0], *words, SEARCH_PATH.format(root=config_root())]
+    from sr_experiments.configuration.locations import config_dir
+
+    hydra_main(version_base="1.3", config_path=str(config_dir()), config_name="config")(task)()
+    if failures:
+        print(f"\n{len(failures)} of {len(jobs)} jobs failed:", file=sys.stderr)
+        print("\n".join(f"  {line}" for line in failures), file=sys.stderr)
+        raise SystemExit(1)
+
+
+def _sweep_by_name(words: list[str]) -> list[str]:
+    """``sweep=name`` starts the multirun of ``sweeps/name.yaml`` by itself."""
+    named = [word for word in words if word.startswith("sweep=")]
+    if not named:
+        return words
+    rest = [word for word in words if word not in named]
+    return [*rest, *(f"+sweeps={word.removeprefix('sweep=')}" for word in named), "--multirun"]
+
+
+def _grid(overrides: list[str]) -> list[list[str]]:
+    """Command line of every job of a grid; of a sampled sweep, every choice of each axis once."""
+    from sr_experiments.configuration.compose import compose, parse
+
+    plain = [item for item in parse(overrides) if not item.is_sweep_override()]
+    config = compose([item.input_line or "" for item in plain], hydra=True)
+    params = config.hydra.sweeper.get("params") or {}
+    lines = [f"{key}={value}" for key, value in params.items()]
+    given = {item.get_key_element() for item in parse(overrides)}
+    axes = [
+        item
+        for item in parse([*lines, *overrides])
+        if item.is_sweep_override()
+        and (item.input_line in overrides or item.get_key_element() not in given)
+    ]
+    fixed = [
+        line for line, item in zip(lines, parse(lines), strict=True) if not item.is_sweep_override()
+    ]
+    base = [item.input_line or "" for item in plain] + fixed
+    sampled = not config.hydra.sweeper._target_.endswith("BasicSweeper")
+    choices = [_choices(axis) for axis in axes]
+    if sampled:
+        first = [choice[0] for choice in choices]
+        picks = [
+            [*first[:index], value, *first[index + 1 :]]
+            for index, values in enumerate(choices)
+            for value in values
+        ]
+        return [[*base, *pick] for pick in picks or [first]]
+    return [[*base, *pick] for pick in itertools.product(*choices)]
+
+
+def _choices(axis: "Override") -> list[str]:
+    key = axis.get_key_element()
+    if axis.is_interval_sweep():
+        interval = axis.value()
+        return [f"{key}={interval.start}", f"{key}={interval.end}"]  # type: ignore[union-attr]
+    return [f"{key}={value}" for value in axis.sweep_string_iterator()]
+
+
+def _preflight(jobs: list[list[str]]) -> None:
+    """Run the preflight of every job before the first one starts."""
+    from sr_experiments import train
+    from sr_experiments.configuration.compose import compose
+
+    for overrides in jobs:
+        config = compose(overrides, hydra=True)
+        choices = {key: str(value) for key, value in config.hydra.runtime.choices.items()}
+        plain = compose(overrides)
+        try:
+            train.prepare_job(train.Job(plain, choices, overrides))
+        except UserError as error:
+            raise UserError(f"{' '.join(overrides)}\n  {error}\nnothing was started") from error
+
+
+def _train(config: "DictConfig", failures: list[str], *, several: bool) -> None:
+    from hydra.core.hydra_config import HydraConfig
+
+    from sr_experiments import train
+    from sr_experiments.configuration.verbs import plain
+
+    hydra = HydraConfig.get()
+    overrides = [item for item in hydra.overrides.task if not item.startswith("hydra.")]
+    sweep = None
+    if several:
+        varied = [item for item in overrides if not item.startswith("+sweeps=")]
+        names = [item for item in overrides if item.startswith("+sweeps=")]
+        folder = names[0].removeprefix("+sweeps=") if names else "multirun"
+        sweep = (config.run_name or folder, _short(plain(",".join(varied))))
+    choices = {key: str(value) for key, value in hydra.runtime.choices.items()}
+    job = train.Job(config, choices, overrides, sweep)
+    if not several:
+        train.run(job)
+        return
+    try:
+        train.run(job)
+    except Exception as error:  # one job's failure must not stop the others
+        failures.append(f"{' '.join(overrides)}: {error or repr(error)}")
+        print(f"failed: {failures[-1]}", file=sys.stderr)
+
+
+def _short(name: str) -> str:
+    """Folder names beyond 120 characters end in a hash of the whole."""
+    if len(name) <= 120:
+        return name
+    import hashlib
+
+    return f"{name[:107]}-{hashlib.sha256(name.encode()).hexdigest()[:12]}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,17 @@
+"""Measurements and records that accompany any training."""
+
+from sr_experiments.callbacks.checkpoints import Checkpoints
+from sr_experiments.callbacks.health import Health
+from sr_experiments.callbacks.int8_drop import Int8Drop
+from sr_experiments.callbacks.progress import EpochLines, Progress, progress_callback
+from sr_experiments.callbacks.run_record import RunRecord
+
+__all__ = [
+    "Checkpoints",
+    "EpochLines",
+    "Health",
+    "Int8Drop",
+    "Progress",
+    "RunRecord",
+    "progress_callback",
+]

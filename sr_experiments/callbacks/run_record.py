@@ -1,0 +1,55 @@
+"""``metrics.csv``: a row per epoch, whatever logger is used."""
+
+import time
+from collections.abc import Sequence
+
+import lightning.pytorch as pl
+from lightning.pytorch.loggers import Logger
+
+from sr_experiments.reporting.run_folder import RunFolder
+from sr_experiments.tasks import SuperResolutionTask
+
+
+class RunRecord(pl.Callback):
+    """Write each epoch's metrics to the run folder and pass them on to the loggers.
+
+    Axes are ``epoch`` and ``iteration`` (data batches), never optimiser steps.
+
+    Args:
+        folder: Where ``metrics.csv`` is.
+        loggers: Lightning loggers that get the same rows.
+    """
+
+    def __init__(self, folder: RunFolder, loggers: Sequence[Logger] = ()) -> None:
+        self.folder = folder
+        self.loggers = list(loggers)
+        self.started = 0.0
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Forget rows that the interrupted run wrote after its last checkpoint."""
+        self.folder.drop_metrics_after(trainer.current_epoch - 1)
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start the epoch's clock."""
+        self.started = time.perf_counter()
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write the row."""
+        assert isinstance(pl_module, SuperResolutionTask)
+        if not trainer.is_global_zero:
+            return
+        row: dict[str, float | int] = {
+            "epoch": trainer.current_epoch,
+            "iteration": pl_module.iteration,
+        }
+        row |= {name: float(value) for name, value in trainer.callback_metrics.items()}
+        for scheduler in trainer.lr_scheduler_configs:
+            rates = scheduler.scheduler.get_last_lr()
+            row |= {
+                f"lr/{scheduler.name}" + (f"/{index}" if index else ""): rate
+                for index, rate in enumerate(rates)
+            }
+        row["time/epoch"] = time.perf_counter() - self.started
+        self.folder.append_metrics(row)
+        for logger in self.loggers:
+            logger.log_metrics(dict(row), step=pl_module.iteration)

@@ -1,0 +1,1 @@
+"""Find, compose and check the configuration; nothing here imports torch."""

@@ -1,0 +1,198 @@
+"""Compose the configuration and refuse what is wrong with it, before torch is imported.
+
+Hydra refuses unknown keys and options by itself; here its messages are turned into what to
+type instead, and what it lets pass (a word where a number belongs, a ``???`` left open) is
+refused too.
+"""
+
+import difflib
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from sr_experiments.configuration.locations import config_dir, config_root, groups, options
+from sr_experiments.errors import UserError
+
+SEARCH_PATH = "hydra.searchpath=[file://{root}]"
+
+
+def compose(overrides: Sequence[str], *, hydra: bool = False) -> DictConfig:
+    """The configuration that a command line gives.
+
+    Args:
+        overrides: As typed, ``group=option`` or ``key=value``.
+        hydra: Keep the ``hydra`` node.
+
+    Raises:
+        UserError: An override names something that does not exist.
+    """
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_dir(config_dir=str(config_dir()), version_base="1.3"):
+            return hydra_compose(
+                "config",
+                [*overrides, SEARCH_PATH.format(root=config_root())],
+                return_hydra_config=hydra,
+            )
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UserError(_explain(error, overrides)) from error
+
+
+def check(overrides: Sequence[str]) -> DictConfig:
+    """Compose one job and check its keys, options, types and mandatory values.
+
+    Raises:
+        UserError: With the key and what to type instead.
+    """
+    config = compose(overrides)
+    _check_types(overrides, config)
+    missing = sorted(OmegaConf.missing_keys(config))
+    if missing:
+        raise UserError(
+            f"{missing[0]} has no value: add {missing[0]}=... to the command"
+            + (f" (also open: {', '.join(missing[1:])})" if missing[1:] else "")
+        )
+    try:
+        OmegaConf.to_container(config, resolve=True)
+    except OmegaConfBaseException as error:
+        raise UserError(f"the configuration does not resolve: {_first_line(error)}") from error
+    return config
+
+
+def parse(overrides: Sequence[str]) -> list[Override]:
+    """Parse command-line overrides.
+
+    Raises:
+        UserError: One is not of the form ``key=value``.
+    """
+    try:
+        return OverridesParser.create().parse_overrides(list(overrides))
+    except HydraException as error:
+        raise UserError(_explain(error, overrides)) from error
+
+
+def _is_group(override: Override) -> bool:
+    name = override.get_key_element().lstrip("+~").split("@")[0].split("/")[0]
+    return name in groups() or name == "sweeps"
+
+
+def _check_types(overrides: Sequence[str], config: DictConfig) -> None:
+    parsed = parse(overrides)
+    values = [
+        item for item in parsed if not (_is_group(item) and "." not in item.get_key_element())
+    ]
+    if not values:
+        return
+    choices = [item.input_line for item in parsed if item not in values]
+    defaults = compose([line for line in choices if line])
+    for override in values:
+        key = override.get_key_element().lstrip("+~")
+        if key.startswith("hydra.") or override.is_delete():
+            continue
+        default = _lookup(defaults, key)
+        _check_value(key, default, _lookup(config, key))
+
+
+def _lookup(config: DictConfig, key: str) -> Any:
+    try:
+        return OmegaConf.select(config, key)
+    except OmegaConfBaseException:
+        return None
+
+
+def _check_value(key: str, default: Any, value: Any) -> None:
+    if default is None:
+        return
+    kinds: list[tuple[type | tuple[type, ...], str]] = [
+        (bool, "true or false"),
+        (int, "a whole number"),
+        (float, "a number"),
+        (str, "text"),
+        (ListConfig, "a list, such as [a,b]"),
+        (DictConfig, "a mapping"),
+    ]
+    for kind, words in kinds:
+        if not isinstance(default, kind):
+            continue
+        accepts = (int, float) if kind is float else kind
+        nullable = value is None and not isinstance(default, bool | int | float)
+        wrong_bool = isinstance(value, bool) and kind is not bool
+        if (isinstance(value, accepts) and not wrong_bool) or nullable:
+            return
+        if kind is str and isinstance(value, int | float):
+            return  # a name may look like a number
+        raise UserError(f"{key}={value} is not {words} (default: {key}={default})")
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().splitlines()[0]
+
+
+def _close(word: str, known: Sequence[str]) -> str:
+    matches = difflib.get_close_matches(word, known, n=3, cutoff=0.5)
+    return f"; did you mean {' or '.join(matches)}?" if matches else ""
+
+
+def _keys(config: DictConfig, prefix: str = "") -> Iterator[str]:
+    for name in config:
+        key = f"{prefix}{name}"
+        yield key
+        if not OmegaConf.is_missing(config, name) and OmegaConf.is_dict(config[name]):
+            yield from _keys(config[name], f"{key}.")
+
+
+def _explain(error: BaseException, overrides: Sequence[str]) -> str:
+    text = str(error)
+    option = re.search(r"Could not find '([^']+)/([^'/]+)'", text)
+    if option and option[1] in ("experiment", "sweeps") or option and option[1] in groups():
+        group, name = option[1], option[2]
+        known = groups()["sweep"] if group == "sweeps" else groups()[group]
+        group = "sweep" if group == "sweeps" else group
+        return (
+            f"{group}={name} does not exist{_close(name, known)}\n"
+            f"  options of {group}: {', '.join(known)}"
+        )
+    nested = re.search(r"Could not find '((?:experiment|sweeps|data|debug)/.+?)'", text)
+    if nested:
+        group, name = nested[1].split("/", 1)
+        folder = (config_root() if group == "sweeps" else config_dir()) / group
+        known = options(folder)
+        label = "sweep" if group == "sweeps" else group
+        return (
+            f"{label}={name} does not exist{_close(name, known)}\n"
+            f"  options of {label}: {', '.join(known)}"
+        )
+    key = re.search(r"Could not override '([^']+)'", text)
+    if key:
+        return _unknown_key(key[1], overrides)
+    group_name = re.search(r"Could not override '?([\w/]+)@?", text)
+    if group_name:
+        return _unknown_key(group_name[1], overrides)
+    return _first_line(error)
+
+
+def _unknown_key(key: str, overrides: Sequence[str]) -> str:
+    choices = []
+    for item in overrides:
+        name = item.split("=")[0].lstrip("+")
+        if name != key and (name in groups() or name == "+sweeps"):
+            choices.append(item)
+    try:
+        known = list(_keys(compose(choices)))
+    except UserError:
+        known = list(groups())
+    parent = key.rpartition(".")[0]
+    siblings = [name for name in known if name.rpartition(".")[0] == parent]
+    named = f"\n  keys of {parent}: " if parent else "\n  root keys and groups: "
+    return f"unknown key {key}{_close(key, known)}" + (
+        named + ", ".join(name.rpartition(".")[2] for name in siblings) if siblings else ""
+    )

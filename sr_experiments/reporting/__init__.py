@@ -1,0 +1,1 @@
+"""Run folders, their tables and pictures."""

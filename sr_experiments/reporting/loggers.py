@@ -1,0 +1,80 @@
+"""Loggers beside ``metrics.csv``; each factory gets the run folder and the configuration."""
+
+import netrc
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sr_experiments.files import write_atomic
+
+if TYPE_CHECKING:
+    from lightning.pytorch.loggers import Logger, WandbLogger
+
+
+def no_logger(folder: Path, name: str, config: Mapping[str, Any]) -> "list[Logger]":
+    """``metrics.csv`` alone."""
+    return []
+
+
+def wandb_logger(
+    folder: Path,
+    name: str,
+    config: Mapping[str, Any],
+    project: str = "sr_experiments",
+    entity: str | None = None,
+    group: str | None = None,
+    tags: Sequence[str] = (),
+    offline: bool | None = None,
+) -> "list[WandbLogger]":
+    """Weights & Biases, offline and without a question when there is no key.
+
+    A resumed run goes on in the same W&B run: its id is kept in the run folder.
+
+    Args:
+        folder: The run folder; files go to its ``wandb/``.
+        name: Name of the run.
+        config: Resolved configuration, shown with the run.
+        project: W&B project.
+        entity: W&B user or team; None: the key's own.
+        group: What runs are grouped by.
+        tags: Free words.
+        offline: None: online when a key is at hand.
+    """
+    from lightning.pytorch.loggers import WandbLogger
+
+    if offline is None:
+        offline = os.environ.get("WANDB_MODE") == "offline" or not _has_key()
+    stored = folder / "wandb_id"
+    identity = stored.read_text(encoding="utf-8").strip() if stored.is_file() else os.urandom(4).hex()
+    write_atomic(stored, identity + "\n")
+    logger = WandbLogger(
+        name=name,
+        project=project,
+        entity=entity,
+        group=group,
+        tags=list(tags),
+        save_dir=folder,
+        offline=offline,
+        id=identity,
+        resume=None if offline else "allow",
+        config=dict(config),
+    )
+    run = logger.experiment
+    for axis in ("epoch", "iteration"):
+        run.define_metric(axis)
+    for names, axis in (("train/*", "iteration"), ("lr/*", "iteration"), ("val*", "epoch")):
+        run.define_metric(names, step_metric=axis)
+    if offline:
+        print(f"W&B is offline (no key); upload later with: wandb sync {run.dir.removesuffix('/files')}")
+    return [logger]
+
+
+def _has_key() -> bool:
+    if os.environ.get("WANDB_API_KEY"):
+        return True
+    host = os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai").split("//")[-1].split("/")[0]
+    try:
+        return netrc.netrc().authenticators(host) is not None
+    except (OSError, netrc.NetrcParseError):
+        return False

@@ -1,0 +1,228 @@
+"""The run folder: a contract between training, resuming, evaluating and reporting.
+
+A folder belongs to one resolved configuration. While a process works in it the folder is
+locked; the lock dies with the process, so a killed run can be taken up again at once.
+"""
+
+import csv
+import fcntl
+import hashlib
+import io
+import json
+import os
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sr_experiments.errors import UserError
+from sr_experiments.files import write_atomic, write_json
+
+SCHEMA_VERSION = 1
+NOT_PART_OF_THE_EXPERIMENT = ("resume",)
+
+
+def fingerprint(config: Mapping[str, Any]) -> str:
+    """Sixteen hexadecimal digits that two equal resolved configurations share."""
+    kept = {key: value for key, value in config.items() if key not in NOT_PART_OF_THE_EXPERIMENT}
+    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:16]
+
+
+class RunFolder:
+    """One run's folder.
+
+    Args:
+        path: The folder; it need not exist yet.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock: int | None = None  # file descriptor
+
+    @classmethod
+    def choose(
+        cls, parent: Path, config: Mapping[str, Any], *, resume: bool, name: str | None = None
+    ) -> "RunFolder":
+        """Take up the newest unfinished run of ``config`` below ``parent``, or make a new folder.
+
+        Args:
+            parent: ``outputs/<name>``.
+            config: Resolved configuration.
+            resume: False always makes a new folder.
+            name: Fixed folder name, as the jobs of a sweep have; by default the time.
+
+        Returns:
+            A locked folder that holds at least ``config.yaml``.
+
+        Raises:
+            UserError: ``name`` is in use by another process, or by another configuration.
+        """
+        if name is not None:
+            return cls._fixed(parent / name, config)
+        if resume and parent.is_dir():
+            for path in sorted(parent.iterdir(), reverse=True):
+                found = cls(path)
+                if found.status() not in (None, "finished") and found.matches(config):
+                    if found.lock():
+                        return found
+                    print(f"{path} is being trained by another process; starting a new run")
+        return cls._new(parent, config)
+
+    @classmethod
+    def _fixed(cls, path: Path, config: Mapping[str, Any]) -> "RunFolder":
+        found = cls(path)
+        path.mkdir(parents=True, exist_ok=True)
+        if not found.lock():
+            raise UserError(f"{path} is in use by another process")
+        if (path / "config.yaml").is_file() and not found.matches(config):
+            found.unlock()
+            raise UserError(
+                f"{path} holds a run of another configuration; move it away or change run_name"
+            )
+        if not (path / "config.yaml").is_file():
+            found.write_config(config)
+        return found
+
+    @classmethod
+    def _new(cls, parent: Path, config: Mapping[str, Any]) -> "RunFolder":
+        parent.mkdir(parents=True, exist_ok=True)
+        stamp = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+        for suffix in ("", *(f"_{count}" for count in range(2, 1000))):
+            path = parent / (stamp + suffix)
+            try:
+                path.mkdir()
+            except FileExistsError:
+                continue
+            made = cls(path)
+            made.lock()
+            made.write_config(config)
+            return made
+        raise UserError(f"{parent} already holds 999 runs of this second; wait a moment")
+
+    def lock(self) -> bool:
+        """Lock the folder for this process; False when another process holds it."""
+        descriptor = os.open(self.path / ".lock", os.O_CREAT | os.O_RDWR, 0o644)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            return False
+        self._lock = descriptor
+        return True
+
+    def unlock(self) -> None:
+        """Let other processes use the folder again."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def write_config(self, config: Mapping[str, Any]) -> None:
+        """Write the resolved configuration and the first, empty summary."""
+        write_atomic(self.path / "config.yaml", yaml.safe_dump(dict(config), sort_keys=False))
+        self.write_summary({"status": "running"})
+
+    def config(self) -> dict[str, Any]:
+        """The resolved configuration.
+
+        Raises:
+            UserError: The folder holds no readable ``config.yaml``.
+        """
+        file = self.path / "config.yaml"
+        try:
+            loaded = yaml.safe_load(file.read_text(encoding="utf-8"))
+        except (OSError, yaml.YAMLError) as error:
+            raise UserError(f"{file} cannot be read: {error}") from error
+        if not isinstance(loaded, dict):
+            raise UserError(f"{file} is not a run's configuration")
+        return loaded
+
+    def matches(self, config: Mapping[str, Any]) -> bool:
+        """Whether the folder's configuration equals ``config``."""
+        try:
+            return fingerprint(self.config()) == fingerprint(config)
+        except UserError:
+            return False
+
+    def status(self) -> str | None:
+        """``running``, ``finished``, ``failed``, ``interrupted``, or None when it is no run."""
+        return self.summary().get("status")
+
+    def summary(self) -> dict[str, Any]:
+        """Content of ``summary.json``; empty when there is none."""
+        try:
+            loaded = json.loads((self.path / "summary.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return loaded if isinstance(loaded, dict) else {}
+
+    def write_summary(self, values: Mapping[str, Any]) -> None:
+        """Replace the named values of ``summary.json``."""
+        merged = {"schema_version": SCHEMA_VERSION, **self.summary(), **values}
+        write_json(self.path / "summary.json", merged)
+
+    @property
+    def last_checkpoint(self) -> Path:
+        """Where training goes on from."""
+        return self.path / "checkpoints" / "last.ckpt"
+
+    @property
+    def best_checkpoint(self) -> Path:
+        """The network with the best validation PSNR."""
+        return self.path / "checkpoints" / "best.ckpt"
+
+    def metrics(self) -> list[dict[str, str]]:
+        """Rows of ``metrics.csv``, oldest first; a row cut off by a crash is left out."""
+        file = self.path / "metrics.csv"
+        if not file.is_file():
+            return []
+        text = file.read_text(encoding="utf-8")
+        whole = text[: text.rfind("\n") + 1]
+        return list(csv.DictReader(io.StringIO(whole)))
+
+    def append_metrics(self, row: Mapping[str, object]) -> None:
+        """Add a row to ``metrics.csv``; new columns rewrite the file."""
+        file = self.path / "metrics.csv"
+        cells = {key: _cell(value) for key, value in row.items()}
+        header = list(self._header())
+        if header and set(cells) <= set(header):
+            line = _csv([cells], header, with_header=False)
+            # One write of one line: a killed process leaves the whole line or none of it.
+            descriptor = os.open(file, os.O_WRONLY | os.O_APPEND)
+            try:
+                os.write(descriptor, line.encode())
+            finally:
+                os.close(descriptor)
+            return
+        rows = [*self.metrics(), cells]
+        columns = header + [key for key in cells if key not in header]
+        write_atomic(file, _csv(rows, columns, with_header=True))
+
+    def drop_metrics_after(self, epoch: int) -> None:
+        """Forget rows later than ``epoch``: training is going to make them again."""
+        rows = self.metrics()
+        kept = [row for row in rows if int(row["epoch"]) <= epoch]
+        if rows:
+            columns = list(rows[0])
+            write_atomic(self.path / "metrics.csv", _csv(kept, columns, with_header=True))
+
+    def _header(self) -> list[str]:
+        file = self.path / "metrics.csv"
+        if not file.is_file():
+            return []
+        with file.open(encoding="utf-8", newline="") as lines:
+            return next(csv.reader(lines), [])
+
+
+def _cell(value: object) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _csv(rows: list[dict[str, str]], columns: list[str], *, with_header: bool) -> str:
+    out = io.StringIO()
+    writer = csv.DictWriter(out, columns, restval="", lineterminator="\n")
+    if with_header:
+        writer.writeheader()
+    writer.writerows(rows)
+    return out.getvalue()

@@ -1,0 +1,6 @@
+"""Training procedures: one LightningModule each."""
+
+from sr_experiments.tasks.base import NonFiniteLossError, SuperResolutionTask
+from sr_experiments.tasks.regression import RegressionTask
+
+__all__ = ["NonFiniteLossError", "RegressionTask", "SuperResolutionTask"]

@@ -1,0 +1,102 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sr_experiments.__main__ import _grid, main
+from sr_experiments.configuration.compose import check, compose
+from sr_experiments.configuration.locations import config_dir, groups, options
+from sr_experiments.errors import UserError
+
+
+def outcome(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "sr_experiments", *words],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        check=False,
+    )
+
+
+def test_help_names_every_group_and_option(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["--help"])
+    text = capsys.readouterr().out
+    for group, names in groups().items():
+        assert f"  {group}" in text
+        assert all(name in text for name in names)
+
+
+def test_help_and_refusals_import_neither_torch_nor_lightning() -> None:
+    code = (
+        "import sys\n"
+        "from sr_experiments.__main__ import main\n"
+        "try: main({argv!r})\n"
+        "except SystemExit: pass\n"
+        "assert not {{'torch', 'lightning'}} & set(sys.modules), sorted(sys.modules)\n"
+    )
+    for argv in (["--help"], ["model=nothing"], ["model.nothing=1"], ["scale=abc"]):
+        subprocess.run([sys.executable, "-c", code.format(argv=argv)], check=True)
+
+
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [
+        ("model=xlrs", "did you mean xlsr"),
+        ("modle=xlsr", "did you mean model"),
+        ("model.clip_ouput=true", "did you mean model.clip_output"),
+        ("experiment=xlsr/photo", "did you mean xlsr/photos"),
+        ("trainer.epochs=many", "trainer.epochs=many is not a whole number"),
+        ("scale=2.5", "scale=2.5 is not a whole number"),
+        ("model.clip_output=3", "model.clip_output=3 is not true or false"),
+        ("data=folder", "data.root has no value"),
+        ("xlsr", "not of the form key=value"),
+    ],
+)
+def test_a_mistake_is_answered_with_what_to_type(word: str, told: str, tmp_path: Path) -> None:
+    result = outcome(word, cwd=tmp_path)
+    assert result.returncode == 2
+    assert told in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not list(tmp_path.iterdir()), "a refused command leaves nothing behind"
+
+
+def test_a_sweep_that_does_not_exist_is_answered_with_those_that_do(tmp_path: Path) -> None:
+    result = outcome("sweep=clipped", cwd=tmp_path)
+    assert result.returncode == 2
+    assert "clipped_output" in result.stderr
+
+
+def test_every_option_of_every_group_composes() -> None:
+    for group, names in groups().items():
+        if group in ("hydra", "sweep"):
+            continue
+        for name in names:
+            compose([f"{group}={name}"])
+
+
+def test_every_sweep_composes_to_jobs_that_check() -> None:
+    for name in groups()["sweep"]:
+        jobs = _grid([f"+sweeps={name}"])
+        assert len(jobs) > 1
+        for job in jobs:
+            check(job)
+
+
+def test_a_grid_is_the_product_of_its_axes() -> None:
+    jobs = _grid(["model=xlsr,espcn", "seed=1,2", "scale=2"])
+    assert [sorted(job) for job in jobs] == [
+        sorted(["scale=2", model, seed])
+        for model in ("model=xlsr", "model=espcn")
+        for seed in ("seed=1", "seed=2")
+    ]
+
+
+def test_options_do_not_list_shared_parts() -> None:
+    assert not [name for name in options(config_dir() / "data") if name.startswith("base")]
+
+
+def test_a_value_that_does_not_resolve_is_refused() -> None:
+    with pytest.raises(UserError, match="does not resolve"):
+        check(["paths.output_dir=${nowhere}"])

@@ -9,7 +9,7 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.utilities import rank_zero_warn
 
-from sr_experiments.models.health import find_dead_output_channels
+from sr_experiments.models.health import watch_output_clip
 from sr_experiments.tasks import SuperResolutionTask
 
 
@@ -25,8 +25,9 @@ class Health(pl.Callback):
         if trainer.sanity_checking:
             return
         low_res, _ = pl_module.train_batch()
-        with torch.no_grad():
-            dead = find_dead_output_channels(pl_module.network, low_res)
+        with torch.no_grad(), watch_output_clip(pl_module.network) as found:
+            pl_module.network(low_res)
+        dead = sorted(found)
         if dead and dead != self.reported:
             rank_zero_warn(
                 f"epoch {trainer.current_epoch + 1}: output channels {dead} lie outside the clip "

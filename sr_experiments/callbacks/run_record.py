@@ -27,6 +27,7 @@ class RunRecord(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Forget rows that the interrupted run wrote after its last checkpoint."""
+        self.started = time.perf_counter()  # Lightning skips the next hook after some resumes
         self.folder.drop_metrics_after(trainer.current_epoch - 1)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -46,7 +47,7 @@ class RunRecord(pl.Callback):
         for scheduler in trainer.lr_scheduler_configs:
             rates = scheduler.scheduler.get_last_lr()
             row |= {
-                f"lr/{scheduler.name}" + (f"/{index}" if index else ""): rate
+                f"lr/{scheduler.name}" + (f"/{index}" if index else ""): float(rate)
                 for index, rate in enumerate(rates)
             }
         row["time/epoch"] = time.perf_counter() - self.started

@@ -19,7 +19,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from sr_experiments.configuration.locations import config_dir, config_root, groups, options
+from sr_experiments.configuration.locations import config_dir, config_root, groups
 from sr_experiments.errors import UserError
 
 SEARCH_PATH = "hydra.searchpath=[file://{root}]"
@@ -152,24 +152,13 @@ def _keys(config: DictConfig, prefix: str = "") -> Iterator[str]:
 
 def _explain(error: BaseException, overrides: Sequence[str]) -> str:
     text = str(error)
-    option = re.search(r"Could not find '([^']+)/([^'/]+)'", text)
-    if option and option[1] in ("experiment", "sweeps") or option and option[1] in groups():
-        group, name = option[1], option[2]
-        known = groups()["sweep"] if group == "sweeps" else groups()[group]
-        group = "sweep" if group == "sweeps" else group
+    option = re.search(r"Could not find '(\w+)/([^']+)'", text)
+    if option:
+        group, name = option[1].replace("sweeps", "sweep"), option[2]
+        known = groups().get(group, [])
         return (
             f"{group}={name} does not exist{_close(name, known)}\n"
             f"  options of {group}: {', '.join(known)}"
-        )
-    nested = re.search(r"Could not find '((?:experiment|sweeps|data|debug)/.+?)'", text)
-    if nested:
-        group, name = nested[1].split("/", 1)
-        folder = (config_root() if group == "sweeps" else config_dir()) / group
-        known = options(folder)
-        label = "sweep" if group == "sweeps" else group
-        return (
-            f"{label}={name} does not exist{_close(name, known)}\n"
-            f"  options of {label}: {', '.join(known)}"
         )
     key = re.search(r"Could not override '([^']+)'", text)
     if key:

@@ -5,6 +5,7 @@ from sr_experiments.models.base import SRModel, count_parameters
 from sr_experiments.models.bicubic import Bicubic
 from sr_experiments.models.collapse import collapse
 from sr_experiments.models.edsr import EDSR
+from sr_experiments.models.emsrnet import EMSRNet
 from sr_experiments.models.espcn import ESPCN
 from sr_experiments.models.fsrcnn import FSRCNN
 from sr_experiments.models.io import load_model, save_model
@@ -19,6 +20,7 @@ __all__ = [
     "VDSR",
     "XLSR",
     "Bicubic",
+    "EMSRNet",
     "SRModel",
     "collapse",
     "count_parameters",

@@ -7,7 +7,6 @@ options), ``scale`` and ``form`` (``training`` or ``collapsed``).
 import importlib
 import inspect
 import json
-import os
 import struct
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +17,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from sr_experiments.errors import UserError
+from sr_experiments.files import write_atomic
 from sr_experiments.models.base import SRModel
 from sr_experiments.models.collapse import collapse
 
@@ -48,7 +48,7 @@ def save_model(model: SRModel, config: Mapping[str, Any], path: Path | str) -> N
         "form": "collapsed" if model.collapsed else "training",
     }
     tensors = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
-    _write(_sorted_header(save(tensors, metadata)), Path(path))
+    write_atomic(Path(path), _sorted_header(save(tensors, metadata)))
 
 
 def load_model(path: Path | str) -> SRModel:
@@ -136,13 +136,3 @@ def _sorted_header(data: bytes) -> bytes:
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
     text += b" " * (-len(text) % 8)  # tensors start at a multiple of 8 bytes
     return struct.pack("<Q", len(text)) + text + data[8 + length :]
-
-
-def _write(data: bytes, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_bytes(data)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

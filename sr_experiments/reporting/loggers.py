@@ -44,9 +44,9 @@ def wandb_logger(
     from lightning.pytorch.loggers import WandbLogger
 
     if offline is None:
-        offline = os.environ.get("WANDB_MODE") == "offline" or not _has_key()
+        offline = os.environ.get("WANDB_MODE") == "offline" or not has_key()
     stored = folder / "wandb_id"
-    identity = stored.read_text(encoding="utf-8").strip() if stored.is_file() else os.urandom(4).hex()
+    identity = stored.read_text("utf-8").strip() if stored.is_file() else os.urandom(4).hex()
     write_atomic(stored, identity + "\n")
     logger = WandbLogger(
         name=name,
@@ -66,11 +66,13 @@ def wandb_logger(
     for names, axis in (("train/*", "iteration"), ("lr/*", "iteration"), ("val*", "epoch")):
         run.define_metric(names, step_metric=axis)
     if offline:
-        print(f"W&B is offline (no key); upload later with: wandb sync {run.dir.removesuffix('/files')}")
+        where = run.dir.removesuffix("/files")
+        print(f"W&B is offline (no key); upload later with: wandb sync {where}")
     return [logger]
 
 
-def _has_key() -> bool:
+def has_key() -> bool:
+    """Whether W&B can go online: a key in the environment or in ``.netrc``."""
     if os.environ.get("WANDB_API_KEY"):
         return True
     host = os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai").split("//")[-1].split("/")[0]

@@ -43,7 +43,7 @@ def ship(
     mode: PostTraining | None,
     calibration: Tensor,
 ) -> Shipped:
-    """Collapse, trace and write ``model.safetensors``, ``model_fp32.tflite``, ``model_int8.tflite``.
+    """Collapse, trace, and write the safetensors, FP32 and INT8 files of a run.
 
     Args:
         network: The trained network, on the CPU.

@@ -46,9 +46,7 @@ def strip(panels: Mapping[str, Tensor], size: int = 192) -> Image.Image:
         size: Height and width of a panel.
     """
     count = len(panels)
-    canvas = Image.new(
-        "RGB", (count * size + (count - 1) * GAP, size + CAPTION_HEIGHT), BACKGROUND
-    )
+    canvas = Image.new("RGB", (count * size + (count - 1) * GAP, size + CAPTION_HEIGHT), BACKGROUND)
     draw = ImageDraw.Draw(canvas)
     font = ImageFont.load_default(13)
     for index, (caption, panel) in enumerate(panels.items()):
@@ -60,7 +58,11 @@ def strip(panels: Mapping[str, Tensor], size: int = 192) -> Image.Image:
 
 
 def comparison_strip(
-    low_res: Tensor, high_res: Tensor, predictions: Mapping[str, Tensor], scale: int, size: int = 192
+    low_res: Tensor,
+    high_res: Tensor,
+    predictions: Mapping[str, Tensor],
+    scale: int,
+    size: int = 192,
 ) -> Image.Image:
     """The strip of one image: low-res, predictions, original and the last prediction's error.
 

@@ -55,7 +55,7 @@ class SuperResolutionTask(pl.LightningModule):
         if ema_decay is not None and not 0 < ema_decay < 1:
             raise UserError(f"task.ema_decay={ema_decay} is not between 0 and 1")
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
-        self.network = network.to(memory_format=self.memory_format)  # type: ignore[call-overload]
+        self.network = network.to(memory_format=self.memory_format)
         self.average = ExponentialMovingAverage(network, ema_decay) if ema_decay else None
         self.data = data
         self.iteration = 0

@@ -3,6 +3,7 @@
 from typing import Any
 
 import torch
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 
 from sr_experiments.data import SRData
@@ -55,7 +56,9 @@ class RegressionTask(SuperResolutionTask):
         loss = self.total_loss(terms)
         self.log("train/loss", loss.detach(), on_epoch=True, on_step=False, batch_size=1)
         for term, value in terms.items():
-            self.log(f"train/loss/{term}", value.detach(), on_epoch=True, on_step=False, batch_size=1)
+            self.log(
+                f"train/loss/{term}", value.detach(), on_epoch=True, on_step=False, batch_size=1
+            )
         return loss
 
     def on_train_batch_end(self, outputs: Any, batch: int, batch_idx: int) -> None:
@@ -64,7 +67,7 @@ class RegressionTask(SuperResolutionTask):
         if self.average is not None:
             self.average.update_parameters(self.network)
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """The optimiser and its schedule, stepped once per batch."""
         optimizer: torch.optim.Optimizer = self.make_optimizer(trainable_parameters(self.network))
         scheduler = self.make_scheduler(optimizer, total_steps=self.total_steps)

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 
-from sr_experiments.models import ABPN, EDSR, ESPCN, FSRCNN, VDSR, XLSR, Bicubic, SRModel
+from sr_experiments.models import ABPN, EDSR, ESPCN, FSRCNN, VDSR, XLSR, Bicubic, EMSRNet, SRModel
 from sr_experiments.models.base import count_parameters
 
 COUNTS: list[tuple[type[SRModel], dict[str, Any], int]] = [
@@ -24,6 +24,7 @@ COUNTS: list[tuple[type[SRModel], dict[str, Any], int]] = [
     (EDSR, {"scale": 4}, 1_517_571),
     (EDSR, {"channels": 256, "num_blocks": 32, "res_scale": 0.1}, 43_680_003),
     (EDSR, {"scale": 4, "channels": 256, "num_blocks": 32, "res_scale": 0.1}, 43_089_923),
+    (EMSRNet, {}, 45_691),
     (Bicubic, {}, 0),
 ]
 

@@ -1,0 +1,40 @@
+"""EMSRNet (NJUST at Mobile AI 2022, arXiv:2211.05910, 4.6): plain 3x3 convolutions, no skip.
+
+Every element-wise operator costs a mobile NPU a pass over memory, so there is none: ReLU fuses
+into the convolution before it, and the whole network is a chain.
+
+The report says "five 3x3 convolutions followed by ReLU" and no width. Five with ReLU plus one
+to the sub-pixels, 32 wide, makes an INT8 file of the 57 KiB that table 1 prints; five in all
+would need the odd width of 37.
+"""
+
+from torch import Tensor, nn
+
+from sr_experiments.models.base import SRModel
+
+
+class EMSRNet(SRModel):
+    """The network of team NJUST.
+
+    Args:
+        scale: Enlargement.
+        channels: Width of the hidden layers.
+        num_blocks: Convolutions with ReLU.
+        clip_output: Clip to [0, 1]; the report does not say.
+    """
+
+    def __init__(
+        self, scale: int = 3, channels: int = 32, num_blocks: int = 5, clip_output: bool = True
+    ) -> None:
+        super().__init__(scale, clip_output)
+        layers: list[nn.Module] = []
+        for index in range(num_blocks):
+            layers += [nn.Conv2d(channels if index else 3, channels, 3, padding=1), nn.ReLU()]
+        self.body = nn.Sequential(*layers)
+        self.tail = nn.Conv2d(channels, 3 * scale**2, 3, padding=1)
+        self.shuffle = nn.PixelShuffle(scale)
+
+    def forward(self, low_res: Tensor) -> Tensor:
+        """Enlarge (N, 3, H, W) in [0, 1] to (N, 3, scale * H, scale * W)."""
+        prediction: Tensor = self.shuffle(self.clip(self.tail(self.body(low_res))))
+        return prediction

@@ -1,5 +1,6 @@
 """From the network that trained to the one that ships."""
 
+from collections import Counter
 from copy import deepcopy
 from typing import TypeVar
 
@@ -42,15 +43,14 @@ def _fold_batch_norms(model: nn.Module) -> None:
     """Fold in place, wherever the wiring (not the order of attributes) allows it."""
     graph = _Tracer().trace(model)
     modules = dict(model.named_modules())
+    calls = Counter(id(modules[node.target]) for node in graph.nodes if node.op == "call_module")
     for node in graph.nodes:
         if node.op != "call_module" or not isinstance(modules[node.target], nn.BatchNorm2d):
             continue
         source = node.args[0]
         if source.op != "call_module" or len(source.users) > 1:
             continue
-        conv = modules[source.target]
-        if isinstance(conv, nn.Conv2d):
-            fused = fuse_conv_bn_eval(conv, modules[node.target])
-            model.set_submodule(source.target, fused)
+        norm, conv = modules[node.target], modules[source.target]
+        if isinstance(conv, nn.Conv2d) and calls[id(norm)] == calls[id(conv)] == 1:
+            model.set_submodule(source.target, fuse_conv_bn_eval(conv, norm))
             model.set_submodule(node.target, nn.Identity())
-            modules[source.target] = fused

@@ -39,7 +39,7 @@ def save_model(model: SRModel, config: Mapping[str, Any], path: Path | str) -> N
     """
     if not isinstance(model, _model_class(config, "the model's configuration")):
         raise UserError(
-            f"_target_: {config['_target_']} does not describe a {type(model).__name__}."
+            f"_target_: {config['_target_']} is not the class of this network, which is {type(model).__name__}."
         )
     metadata = {
         "schema_version": SCHEMA_VERSION,
@@ -78,7 +78,7 @@ def load_model(path: Path | str) -> SRModel:
                 f"{path}: weight {key} has shape {tuple(tensors[key].shape)}, but the network "
                 f"its metadata describes needs {tuple(expected[key].shape)}."
             )
-    model.load_state_dict(tensors, assign=True)
+    model.load_state_dict(tensors)
     return model.eval()
 
 
@@ -121,7 +121,7 @@ def _build(config: dict[str, Any], path: Path) -> SRModel:
     found = _model_class(config, path)
     try:
         return found(**options)
-    except TypeError as error:
+    except (TypeError, ValueError, RuntimeError) as error:
         raise UserError(
             f"{path}: its options do not fit {found.__name__}: {error}. It may come from another "
             "version of sr_experiments."

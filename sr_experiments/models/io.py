@@ -39,7 +39,8 @@ def save_model(model: SRModel, config: Mapping[str, Any], path: Path | str) -> N
     """
     if not isinstance(model, _model_class(config, "the model's configuration")):
         raise UserError(
-            f"_target_: {config['_target_']} is not the class of this network, which is {type(model).__name__}."
+            f"_target_: {config['_target_']} is not the class of this network, "
+            f"which is {type(model).__name__}."
         )
     metadata = {
         "schema_version": SCHEMA_VERSION,

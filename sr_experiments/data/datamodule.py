@@ -1,0 +1,248 @@
+"""The images of one experiment: what trains, what validates, what tests."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from sr_experiments.data.finding import ImageFile, find_images, set_name
+from sr_experiments.data.sampler import PatchSampler
+from sr_experiments.data.store import PackedImages, Pair, Pairs, low_res_size, packed
+from sr_experiments.errors import UserError
+
+__all__ = ["SRData", "default_cache_dir"]
+
+OPTIONAL = "?"  # ends the specification of a test set that may be absent
+SMALLEST_SCORED = 11  # pixels at high-res inside the border: SSIM's window
+
+SetProgress = Callable[[str, int, int], None]  # set, images done, images in all
+
+
+class SRData:
+    """Training batches, validation and test images.
+
+    Making one only stores the values: `check` looks at the files' headers, `setup` decodes
+    them into the packed store.
+
+    Args:
+        train: Sets, see `find_images`; their images are drawn with equal probability.
+        val: Sets that validate each epoch.
+        test: Sets that are scored at the end; one that ends in ``?`` may be absent.
+        scale: Enlargement of height and width.
+        batch_size: Crops per batch.
+        patch: Height and width of the low-res training crops.
+        steps_per_epoch: Batches per epoch.
+        dihedral: Turn and mirror each crop by one of the 8 symmetries of the square.
+        intensity: Factors of which each crop is multiplied by one.
+        channel_shuffle: Permute the colours of each crop.
+        data_dir: The user's data folder.
+        cache_dir: Of downloads and packed sets; None is the user's cache.
+        root: The folder that the set ``folder`` means.
+        seed: Of the batches.
+
+    Attributes:
+        missing: Optional test sets that are not here, with the reason.
+    """
+
+    def __init__(
+        self,
+        train: Sequence[str],
+        val: Sequence[str],
+        test: Sequence[str],
+        scale: int,
+        *,
+        batch_size: int = 16,
+        patch: int = 32,
+        steps_per_epoch: int = 100,
+        dihedral: bool = True,
+        intensity: Sequence[float] = (1.0, 0.7, 0.5),
+        channel_shuffle: bool = False,
+        data_dir: Path | str | None = None,
+        cache_dir: Path | str | None = None,
+        root: Path | str | None = None,
+        seed: int = 1,
+    ) -> None:
+        self.train, self.val, self.test = list(train), list(val), list(test)
+        self.scale = scale
+        self.batch_size, self.patch, self.steps_per_epoch = batch_size, patch, steps_per_epoch
+        self.dihedral, self.channel_shuffle = dihedral, channel_shuffle
+        self.intensity = tuple(intensity)
+        self.data_dir = _path(data_dir)
+        self.cache_dir = _path(cache_dir) or default_cache_dir()
+        self.root = _path(root)
+        self.seed = seed
+        self.missing: dict[str, str] = {}
+        self._sampler: PatchSampler | None = None
+        self._train_store: PackedImages | None = None
+        self._val_pairs: Pairs | None = None
+        self._test_sets: dict[str, Pairs] | None = None
+        self._calibration: dict[tuple[int, int], Tensor] = {}
+
+    def check(self) -> None:
+        """Look for the sets and read their headers; nothing is decoded or written.
+
+        Raises:
+            UserError: A value makes no sense, a set is absent or incomplete, an image is
+                unreadable or too small, or an image trains and is measured on too.
+        """
+        self._check_values()
+        training = self._find(self.train)
+        measured = self._find(self.val)
+        for files in self._find_tests().values():
+            measured += files
+        shared = {file.path.resolve() for file in training} & {
+            file.path.resolve() for file in measured
+        }
+        if shared:
+            raise UserError(
+                f"{min(shared)} is in data.train and in data.val or data.test: "
+                "a network must not be measured on what it was trained on"
+            )
+        border_and_window = SMALLEST_SCORED + 2 * self.scale
+        for files, least, key in (
+            (training, self.patch, f"data.patch={self.patch}"),
+            (measured, -(-border_and_window // self.scale), "its SSIM"),
+        ):
+            for file in files:
+                height, width = low_res_size(file, self.scale)
+                if min(height, width) < least:
+                    raise UserError(
+                        f"{file.path} has {width}x{height} pixels at 1/{self.scale}, too few for "
+                        f"{key}; leave it out or lower the value"
+                    )
+
+    def setup(
+        self, device: torch.device | str = "cpu", progress: SetProgress | None = None
+    ) -> None:
+        """Pack all sets, and make training batches on ``device`` from now on.
+
+        Args:
+            device: Where `train_batch` puts its batches.
+            progress: Called with a set's name, its images done and all of them.
+
+        Raises:
+            UserError: As `check`, or an image that cannot be decoded, or a full disk.
+        """
+        self._check_values()
+        self._train_store = self._pack("train", self._find(self.train), progress)
+        self._val_pairs = Pairs(self._pack("val", self._find(self.val), progress))
+        self._test_sets = {
+            name: Pairs(self._pack(name, files, progress))
+            for name, files in self._find_tests().items()
+        }
+        self._sampler = PatchSampler(
+            self._train_store,
+            self.batch_size,
+            self.patch,
+            self.seed,
+            dihedral=self.dihedral,
+            intensity=self.intensity,
+            channel_shuffle=self.channel_shuffle,
+            device=device,
+        )
+
+    def train_batch(self, iteration: int) -> tuple[Tensor, Tensor]:
+        """Batch ``iteration``, a pure function of the seed and it; see `PatchSampler`."""
+        if self._sampler is None:
+            self.setup()
+        assert self._sampler is not None
+        return self._sampler(iteration)
+
+    def val_pairs(self) -> Sequence[Pair]:
+        """Validation images: name, low-res and high-res (3, H, W) uint8, read when asked for."""
+        if self._val_pairs is None:
+            self._val_pairs = Pairs(self._pack("val", self._find(self.val), None))
+        return self._val_pairs
+
+    def test_sets(self) -> dict[str, Sequence[Pair]]:
+        """Test images by set, as `val_pairs`; absent optional sets are in ``missing``."""
+        if self._test_sets is None:
+            self._test_sets = {
+                name: Pairs(self._pack(name, files, None))
+                for name, files in self._find_tests().items()
+            }
+        return dict(self._test_sets)
+
+    def calibration(self, count: int, size: int) -> Tensor:
+        """Fixed low-res training crops without augmentation, for ranges of activations.
+
+        They depend on neither the seed nor the batches drawn. Where an image is smaller than
+        ``size``, all crops are as small as it.
+
+        Args:
+            count: Crops.
+            size: Their height and width.
+
+        Returns:
+            (count, 3, size, size) float32 in [0, 1].
+        """
+        if (count, size) not in self._calibration:
+            if self._train_store is None:
+                self._train_store = self._pack("train", self._find(self.train), None)
+            store = self._train_store
+            side = min(size, int(store.sizes.min()))
+            plain = PatchSampler(store, count, side, 0, dihedral=False, intensity=(1.0,))
+            self._calibration[count, size] = plain(0)[0]
+        return self._calibration[count, size]
+
+    def _check_values(self) -> None:
+        for key, least in (
+            ("scale", 1),
+            ("batch_size", 1),
+            ("patch", 1),
+            ("steps_per_epoch", 1),
+        ):
+            value = getattr(self, key)
+            if not isinstance(value, int) or value < least:
+                name = key if key == "scale" else f"data.{key}"
+                raise UserError(f"{name}={value} is not a whole number from {least}")
+        if not self.intensity or min(self.intensity) <= 0 or max(self.intensity) > 1:
+            raise UserError(
+                f"data.intensity={list(self.intensity)} are not factors above 0, at most 1; "
+                "data.intensity=[1.0] leaves the images as they are"
+            )
+
+    def _find(self, specs: Sequence[str]) -> list[ImageFile]:
+        files: list[ImageFile] = []
+        for spec in specs:
+            files += find_images(spec, self.data_dir, self.cache_dir, self.root)
+        return files
+
+    def _find_tests(self) -> dict[str, list[ImageFile]]:
+        specs = [spec.removesuffix(OPTIONAL) for spec in self.test]
+        names = [set_name(spec) for spec in specs]
+        found: dict[str, list[ImageFile]] = {}
+        self.missing = {}
+        for spec, name, asked in zip(specs, names, self.test, strict=True):
+            key = name if names.count(name) == 1 else spec
+            try:
+                found[key] = self._find([spec])
+            except UserError as error:
+                if not asked.endswith(OPTIONAL):
+                    raise
+                self.missing[key] = str(error)
+        return found
+
+    def _pack(
+        self, name: str, files: Sequence[ImageFile], progress: SetProgress | None
+    ) -> PackedImages:
+        if not files:
+            raise UserError(f"data.{name} names no set")
+        report = None if progress is None else _named(name, progress)
+        return packed(files, self.scale, self.cache_dir, report)
+
+
+def _named(name: str, progress: SetProgress) -> Callable[[int, int], None]:
+    return lambda done, total: progress(name, done, total)
+
+
+def _path(value: Path | str | None) -> Path | None:
+    return None if value is None else Path(value).expanduser()
+
+
+def default_cache_dir() -> Path:
+    """The user's cache folder of this project."""
+    import pooch
+
+    return Path(pooch.os_cache("sr_experiments"))

@@ -1,0 +1,219 @@
+"""What every network must do. A new YAML in conf/model is tested without another line here."""
+
+import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from ai_edge_litert.interpreter import Interpreter
+from hydra.utils import get_class, instantiate
+from omegaconf import OmegaConf
+from skimage import data
+from torch import Tensor, nn
+
+from sr_experiments.deploy.tflite import int8_model
+from sr_experiments.errors import UserError
+from sr_experiments.functional.resize import downscale
+from sr_experiments.models import SRModel, collapse, count_parameters, load_model, save_model
+from sr_experiments.quantization.modes import PostTraining
+from sr_experiments.quantization.trace import trace
+
+FILES = sorted((Path(__file__).resolve().parents[2] / "conf" / "model").glob("*.yaml"))
+NAMES = [path.stem for path in FILES]
+every_network = pytest.mark.parametrize("name", NAMES)
+
+
+def config(name: str, scale: int = 3, **options: Any) -> dict[str, Any]:
+    root = OmegaConf.create({"scale": scale, "model": OmegaConf.load(FILES[NAMES.index(name)])})
+    resolved = OmegaConf.to_container(root.model, resolve=True)
+    assert isinstance(resolved, dict)
+    return {str(key): value for key, value in resolved.items()} | options
+
+
+def variants() -> Iterator[Any]:
+    """Each network as it is, and with every switch turned over, short where it can be."""
+    for name in NAMES:
+        yield pytest.param(name, {}, id=name)
+        shown = config(name)
+        short = {"num_blocks": 2} if "num_blocks" in shown else {}
+        changes = [{key: not value} for key, value in shown.items() if isinstance(value, bool)]
+        if "clip_hidden" in shown:
+            changes += [{"clip_hidden": 0.5}, {"clip_hidden": "learned"}]
+        if "res_scale" in shown:
+            changes += [{"res_scale": 0.1}]
+        for change in changes:
+            ((key, value),) = change.items()
+            yield pytest.param(name, short | change, id=f"{name}-{key}={value}")
+
+
+every_variant = pytest.mark.parametrize(("name", "options"), list(variants()))
+
+
+def build(name: str, scale: int = 3, **options: Any) -> SRModel:
+    torch.manual_seed(0)
+    model = instantiate(config(name, scale, **options))
+    assert isinstance(model, SRModel)
+    return model
+
+
+def photo(scale: int) -> tuple[Tensor, Tensor]:
+    """A cat's eye: (1, 3, 32, 40) in [0, 1], and the same ``scale`` times larger."""
+    crop = data.chelsea()[70 : 70 + 32 * scale, 120 : 120 + 40 * scale].copy()
+    high_res = torch.from_numpy(crop).permute(2, 0, 1)[None]
+    return downscale(high_res, scale) / 255, high_res / 255
+
+
+@contextmanager
+def lively(model: nn.Module, deviation: float) -> Iterator[None]:
+    """Scale each layer, while one picture passes, to outputs of a standard deviation.
+
+    Untrained networks say next to nothing (XLSR's output differs from black by 0.005), and a
+    file of zeros would pass for theirs.
+    """
+
+    def rescale(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        factor = deviation / output.std()
+        for parameter in layer.parameters(recurse=False):
+            parameter.mul_(factor)
+        return output * factor
+
+    layers = [m for m in model.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)]
+    handles = [layer.register_forward_hook(rescale) for layer in layers]
+    with torch.no_grad():
+        yield
+    for handle in handles:
+        handle.remove()
+
+
+def lively_network(name: str, deviation: float = 0.3, **options: Any) -> SRModel:
+    model = build(name, **options)
+    with lively(model, deviation):
+        model(photo(3)[0])
+    return model.eval()
+
+
+@every_network
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_output_is_scale_times_the_input_at_odd_sizes(name: str, scale: int) -> None:
+    model = build(name, scale)
+    assert model.scale == scale
+    with torch.no_grad():
+        assert model(torch.rand(2, 3, 17, 23)).shape == (2, 3, 17 * scale, 23 * scale)
+        assert model(torch.rand(1, 3, 5, 1)).shape == (1, 3, 5 * scale, scale)
+
+
+@every_network
+def test_yaml_shows_every_option_with_its_default(name: str) -> None:
+    shown = config(name)
+    options = inspect.signature(get_class(shown.pop("_target_"))).parameters
+    assert shown == {option: parameter.default for option, parameter in options.items()}
+
+
+@every_network
+def test_what_a_network_cannot_do_has_a_reason(name: str) -> None:
+    model = build(name)
+    able = model.trainable and model.deployable and model.batch_independent
+    assert able == (not model.reason)
+    assert model.trainable == (count_parameters(model) > 0)
+
+
+def without_gradient(model: SRModel) -> list[str]:
+    low_res, high_res = photo(3)
+    prediction = model.train()(low_res)
+    if model.trainable:
+        (prediction - high_res).abs().mean().backward()
+    return [
+        key for key, value in model.named_parameters() if value.grad is None or not value.grad.any()
+    ]
+
+
+@every_network
+def test_every_parameter_of_a_fresh_network_gets_a_gradient_from_a_photo(name: str) -> None:
+    assert not without_gradient(build(name))
+
+
+@every_variant
+def test_every_parameter_gets_a_gradient_once_the_features_are_large_enough_to_be_cut(
+    name: str, options: dict[str, Any]
+) -> None:
+    assert not without_gradient(lively_network(name, deviation=1.0, **options))
+
+
+@every_network
+def test_pictures_of_a_batch_do_not_touch_each_other_unless_declared(name: str) -> None:
+    model = build(name).train()
+    batch = torch.cat([photo(3)[0], photo(3)[0].flip(-1)]).requires_grad_()
+    prediction = model(batch)
+    prediction[0].sum().backward()
+    assert batch.grad is not None
+    own, other = (bool(gradient.any()) for gradient in batch.grad)
+    assert own
+    assert other == (not model.batch_independent)
+
+
+@every_network
+def test_network_survives_its_file_bit_for_bit(name: str, tmp_path: Path) -> None:
+    for model in (lively_network(name), collapse(lively_network(name))):
+        save_model(model, config(name), tmp_path / "model.safetensors")
+        torch.manual_seed(1)
+        loaded = load_model(tmp_path / "model.safetensors")
+        low_res, _ = photo(3)
+        with torch.no_grad():
+            assert torch.equal(loaded(low_res), model(low_res))
+
+
+@every_variant
+def test_collapsed_network_gives_the_same_picture(name: str, options: dict[str, Any]) -> None:
+    model = lively_network(name, **options).double()
+    low_res = photo(3)[0].double()
+    with torch.no_grad():
+        assert (collapse(model)(low_res) - model(low_res)).abs().max() < 1e-9
+
+
+@every_variant
+def test_traced_network_gives_the_same_picture_or_is_refused(
+    name: str, options: dict[str, Any]
+) -> None:
+    model = lively_network(name, **options)
+    if not model.deployable:
+        with pytest.raises(UserError, match=model.reason):
+            trace(model)
+        return
+    graph = trace(model)
+    low_res, _ = photo(3)
+    with torch.no_grad():
+        expected = model(low_res)
+        assert (graph.run(low_res) - expected).abs().max() < 1e-5 * expected.abs().max()
+
+
+def signal_to_noise(values: Tensor, reference: Tensor) -> float:
+    """In dB; the mean of the reference carries no signal."""
+    return 10 * float(torch.log10(reference.var() / (values - reference).square().mean()))
+
+
+@every_variant
+@pytest.mark.parametrize("per_channel", [True, False])
+def test_int8_file_is_as_near_to_the_network_as_its_fake_quantised_twin(
+    name: str, options: dict[str, Any], per_channel: bool
+) -> None:
+    model = lively_network(name, **options)
+    if not model.deployable:
+        pytest.skip(model.reason)
+    low_res, _ = photo(3)
+    with torch.no_grad():
+        expected = model(low_res)
+        mode = PostTraining(per_channel=per_channel, output_type="float32")
+        quantized = mode.quantize(trace(collapse(model)), low_res)
+        fake = quantized.run(low_res)
+    runtime = Interpreter(model_content=int8_model(quantized, *low_res.shape[-2:]))
+    runtime.allocate_tensors()
+    pixels = low_res.mul(255).round().to(torch.uint8).permute(0, 2, 3, 1)
+    runtime.set_tensor(runtime.get_input_details()[0]["index"], pixels.numpy())
+    runtime.invoke()
+    output = runtime.get_tensor(runtime.get_output_details()[0]["index"])
+    measured = signal_to_noise(torch.from_numpy(output.copy()).permute(0, 3, 1, 2), expected)
+    assert measured > 20
+    assert measured == pytest.approx(signal_to_noise(fake, expected), abs=0.5)

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import torch
 
+from sr_experiments import models
 from sr_experiments.models import ABPN, EDSR, ESPCN, FSRCNN, VDSR, XLSR, Bicubic, EMSRNet, SRModel
 from sr_experiments.models.base import count_parameters
 
@@ -35,3 +36,9 @@ def test_network_has_the_published_number_of_parameters(
 ) -> None:
     with torch.device("meta"):
         assert count_parameters(network(**options)) == count
+
+
+def test_no_network_is_missing_from_the_table() -> None:
+    exported = [getattr(models, name) for name in models.__all__]
+    networks = {item for item in exported if isinstance(item, type) and issubclass(item, SRModel)}
+    assert networks - {SRModel} == {network for network, _, _ in COUNTS}

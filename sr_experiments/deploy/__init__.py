@@ -1,0 +1,1 @@
+"""Files that devices run, the runtimes that run them, and what they cost."""

@@ -1,0 +1,21 @@
+"""Tracing a network into one graph, and quantising that graph."""
+
+from sr_experiments.quantization.fake import QuantizedGraph
+from sr_experiments.quantization.graph import Graph, receptive_radius
+from sr_experiments.quantization.modes import NoQuantization, PostTraining
+from sr_experiments.quantization.ranges import LeastSquares, MinMax, MovingAverage, Percentile
+from sr_experiments.quantization.trace import UnsupportedOperator, trace
+
+__all__ = [
+    "Graph",
+    "LeastSquares",
+    "MinMax",
+    "MovingAverage",
+    "NoQuantization",
+    "Percentile",
+    "PostTraining",
+    "QuantizedGraph",
+    "UnsupportedOperator",
+    "receptive_radius",
+    "trace",
+]

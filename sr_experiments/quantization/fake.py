@@ -1,0 +1,88 @@
+"""A graph on the INT8 grid, in floating point: what training sees and what the file computes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from sr_experiments.quantization.graph import Add, Conv, Graph, Input, Node, PReLU, Requantize, last
+from sr_experiments.quantization.params import (
+    FakeKernel,
+    QParams,
+    fake_kernel,
+    fake_slope,
+    rescaled,
+)
+
+Ends = Literal["uint8", "int8", "float32"]
+
+
+@dataclass(frozen=True)
+class QuantizedGraph:
+    """A graph with a scale for every tensor.
+
+    The kernels stay those of the live network: they are rounded whenever they are read.
+
+    Attributes:
+        graph: What is computed.
+        activations: Scale and zero point of every node's tensor, by its name.
+        per_channel: Whether kernels have a scale for each output channel.
+        input_type: Type of the file's input.
+        output_type: Type of the file's output.
+    """
+
+    graph: Graph
+    activations: Mapping[str, QParams]
+    per_channel: bool = True
+    input_type: Ends = "uint8"
+    output_type: Ends = "uint8"
+
+    def kernel(self, node: Conv) -> FakeKernel:
+        """The live kernel of a convolution, rounded."""
+        source, result = self.activations[node.inputs[0]], self.activations[node.name]
+        return fake_kernel(*node.kernel(), source, result, self.per_channel)
+
+    def compute(self, node: Node, inputs: Sequence[Tensor]) -> Tensor:
+        """Compute one node from rounded inputs and round its output."""
+        rounded = self.activations[node.name].fake
+        if isinstance(node, Conv):
+            kernel = self.kernel(node)
+            y = node.convolve(inputs[0], kernel.weight, kernel.bias)
+            return rounded(node.bounds.apply(y))
+        if isinstance(node, PReLU):
+            return rounded(self._prelu(node, inputs[0]))
+        if isinstance(node, Add | Input | Requantize):
+            return rounded(node.run(*inputs))
+        return node.run(*inputs)
+
+    def _prelu(self, node: PReLU, x: Tensor) -> Tensor:
+        slope, slope_scale = fake_slope(node.slope())
+        y = F.prelu(x, slope)
+        with torch.no_grad():
+            step = self.activations[node.inputs[0]].scale
+            scale = self.activations[node.name].scale
+            levels = (x / step).round()
+            slopes = (slope / slope_scale).round().view(-1, 1, 1)
+            negative = rescaled(levels * slopes, _double(step * slope_scale / scale, x))
+            positive = rescaled(levels, _double(step / scale, x))
+            exact = torch.where(x < 0, negative, positive).mul(scale).to(y.dtype)
+        return y + (exact - y).detach()
+
+    def run(self, low_res: Tensor) -> Tensor:
+        """Enlarge ``(N, 3, H, W)`` in [0, 1] as the INT8 file does.
+
+        Returns:
+            ``(N, 3, scale * H, scale * W)`` on the output's levels. Equal to the file's output
+            but for a value now and then that lies between two levels and is rounded the other
+            way.
+        """
+        return last(self.graph.execute(low_res, self.compute))
+
+
+def _double(value: float, like: Tensor) -> Tensor:
+    return torch.tensor(value, dtype=torch.float64, device=like.device)

@@ -1,0 +1,189 @@
+"""Which range of values an INT8 tensor covers, chosen from what calibration images make of it.
+
+A wide range clips nothing and rounds coarsely; a narrow one the other way round. Each observer is
+a small description; ``watch()`` gives the accumulator of one tensor.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from sr_experiments.errors import UserError
+
+# Values kept of each image and tensor by the observers that look at the distribution.
+SAMPLE = 16384
+
+
+class Watcher(Protocol):
+    """Accumulates the values of one tensor."""
+
+    def see(self, values: Tensor) -> None:
+        """Take in the tensor that one image made, any shape."""
+
+    def range(self) -> tuple[float, float]:
+        """Lowest and highest value worth covering."""
+
+
+class Observer(Protocol):
+    """A rule for ranges."""
+
+    def watch(self) -> Watcher:
+        """Start on a tensor."""
+
+
+@dataclass(frozen=True)
+class MinMax:
+    """Everything that was seen: nothing is clipped."""
+
+    def watch(self) -> Watcher:
+        """Start on a tensor."""
+        return _Extremes(None)
+
+
+@dataclass(frozen=True)
+class MovingAverage:
+    """Minimum and maximum of an image, averaged over the images with decaying weight.
+
+    Attributes:
+        decay: Share of the old average that is kept at every image.
+    """
+
+    decay: float = 0.9
+
+    def watch(self) -> Watcher:
+        """Start on a tensor."""
+        return _Extremes(self.decay)
+
+
+@dataclass(frozen=True)
+class Percentile:
+    """Leaves out the most extreme values on either side.
+
+    Attributes:
+        percent: Share of the values, in percent, that lies below the upper end (and above the
+            lower end).
+    """
+
+    percent: float = 99.99
+
+    def __post_init__(self) -> None:
+        if not 50 < self.percent <= 100:
+            raise UserError(f"percent={self.percent} must be above 50 and at most 100")
+
+    def watch(self) -> Watcher:
+        """Start on a tensor."""
+        return _Percentiles(self.percent)
+
+
+@dataclass(frozen=True)
+class LeastSquares:
+    """The range whose rounding and clipping together cost least in mean squared error.
+
+    Attributes:
+        candidates: Shrunken versions of [minimum, maximum] that are tried.
+        narrowest: The smallest of them, as a share of the whole.
+    """
+
+    candidates: int = 48
+    narrowest: float = 0.3
+
+    def watch(self) -> Watcher:
+        """Start on a tensor."""
+        return _LeastSquares(self)
+
+
+OBSERVERS: dict[str, type[Observer]] = {
+    "minmax": MinMax,
+    "moving_average": MovingAverage,
+    "percentile": Percentile,
+    "mse": LeastSquares,
+}
+
+
+def observer_of(choice: str | Observer) -> Observer:
+    """The observer that a name stands for, with its defaults; an observer stands for itself.
+
+    Raises:
+        UserError: If there is none of that name.
+    """
+    if not isinstance(choice, str):
+        return choice
+    if choice not in OBSERVERS:
+        raise UserError(
+            f"quantization.observer={choice} is unknown; choose one of {', '.join(OBSERVERS)}"
+        )
+    return OBSERVERS[choice]()
+
+
+class _Extremes:
+    def __init__(self, decay: float | None) -> None:
+        self.decay = decay
+        self.low: Tensor | None = None
+        self.high: Tensor | None = None
+
+    def see(self, values: Tensor) -> None:
+        low, high = torch.aminmax(values)
+        if self.low is None or self.high is None:
+            self.low, self.high = low, high
+        elif self.decay is None:
+            self.low, self.high = torch.minimum(self.low, low), torch.maximum(self.high, high)
+        else:
+            self.low = torch.lerp(low, self.low, self.decay)
+            self.high = torch.lerp(high, self.high, self.decay)
+
+    def range(self) -> tuple[float, float]:
+        assert self.low is not None
+        assert self.high is not None
+        return float(self.low), float(self.high)
+
+
+class _Sample:
+    """Evenly spread values of every image, and the true extremes, which must not be missed."""
+
+    def __init__(self) -> None:
+        self.parts: list[Tensor] = []
+
+    def see(self, values: Tensor) -> None:
+        flat = values.flatten()
+        step = max(1, len(flat) // SAMPLE)
+        self.parts += [flat[::step].clone(), torch.stack(torch.aminmax(flat))]
+
+    def sorted(self) -> Tensor:
+        return torch.cat(self.parts).sort().values
+
+
+class _Percentiles(_Sample):
+    def __init__(self, percent: float) -> None:
+        super().__init__()
+        self.percent = percent
+
+    def range(self) -> tuple[float, float]:
+        values = self.sorted()
+        tail = int((1 - self.percent / 100) * len(values))
+        return float(values[tail]), float(values[len(values) - 1 - tail])
+
+
+class _LeastSquares(_Sample):
+    def __init__(self, rule: LeastSquares) -> None:
+        super().__init__()
+        self.rule = rule
+
+    def range(self) -> tuple[float, float]:
+        values = self.sorted()
+        low, high = float(values[0]), float(values[-1])
+        best = low, high, float("inf")
+        for share in torch.linspace(1, self.rule.narrowest, self.rule.candidates).tolist():
+            ends = min(low * share, 0.0), max(high * share, 0.0)
+            step = (ends[1] - ends[0]) / 255 or 1.0
+            error = float(_squared_error(values, *ends, step))
+            if error < best[2]:
+                best = *ends, error
+        return best[:2]
+
+
+def _squared_error(values: Tensor, low: float, high: float, step: float) -> Tensor:
+    return (values - values.div(step).round_().mul_(step).clamp_(low, high)).square_().mean()

@@ -9,7 +9,9 @@ from torch import nn
 from sr_experiments.models.blocks.bicubic_upscale import BicubicUpscale
 from sr_experiments.models.blocks.channel_offset import ChannelOffset
 from sr_experiments.models.blocks.clipped_relu import ClippedReLU, hidden_activation
-from sr_experiments.models.blocks.collapsible import Collapsible, ScaledConv2d
+from sr_experiments.models.blocks.collapsible import Collapsible, Reparameterised, ScaledConv2d
+from sr_experiments.models.blocks.factory import BLOCKS, make_conv
+from sr_experiments.models.blocks.initialise import initialise
 from sr_experiments.models.blocks.repeat_channels import RepeatChannels
 
 LEAF_MODULES: tuple[type[nn.Module], ...] = (
@@ -21,12 +23,16 @@ LEAF_MODULES: tuple[type[nn.Module], ...] = (
 )
 
 __all__ = [
+    "BLOCKS",
     "LEAF_MODULES",
     "BicubicUpscale",
     "ChannelOffset",
     "ClippedReLU",
     "Collapsible",
+    "Reparameterised",
     "RepeatChannels",
     "ScaledConv2d",
     "hidden_activation",
+    "initialise",
+    "make_conv",
 ]

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 
@@ -18,8 +19,8 @@ class Collapsible(nn.Module, ABC):
     def folded(self) -> tuple[Tensor, Tensor]:
         """Kernel (out, in / groups, K, K) and bias (out,), differentiable in the parameters."""
 
-    def collapse(self) -> nn.Conv2d:
-        """The block as one plain convolution, equal in output."""
+    def collapse(self) -> nn.Module:
+        """The block as a plain convolution, equal in output."""
         weight, bias = (tensor.detach() for tensor in self.folded())
         kernel_size = (weight.shape[2], weight.shape[3])
         conv = nn.Conv2d(
@@ -35,6 +36,48 @@ class Collapsible(nn.Module, ABC):
         assert conv.bias is not None
         conv.bias.data.copy_(bias)
         return conv
+
+
+class Reparameterised(Collapsible):
+    """A block that is wider or has more branches while it trains.
+
+    Args:
+        online: Fold at every step and run on the folded kernel: the same function at the cost
+            and memory of one convolution, with the gradients of the wide block (Bhardwaj et al.,
+            2022, arXiv:2103.09404). False runs the branches themselves.
+
+    Shape:
+        (N, C_in, H, W) to (N, C_out, H, W).
+    """
+
+    def __init__(self, online: bool = False) -> None:
+        super().__init__()
+        self.online = online
+
+    @abstractmethod
+    def expanded(self, x: Tensor) -> Tensor:
+        """The block's output, made by its branches."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Run the branches, or the kernel they fold to."""
+        if not self.online:
+            return self.expanded(x)
+        weight, bias = self.folded()
+        return F.conv2d(x, weight, bias, padding=(weight.shape[2] // 2, weight.shape[3] // 2))
+
+    def extra_repr(self) -> str:
+        """Show which form runs when the module is printed."""
+        return f"online={self.online}"
+
+
+def kernel_of(layer: nn.Module) -> tuple[Tensor, Tensor]:
+    """Kernel and bias of a convolution, or of the one that a block folds to."""
+    if isinstance(layer, Collapsible):
+        return layer.folded()
+    assert isinstance(layer, nn.Conv2d)
+    if layer.bias is None:
+        return layer.weight, layer.weight.new_zeros(layer.out_channels)
+    return layer.weight, layer.bias
 
 
 class ScaledConv2d(Collapsible):

@@ -99,17 +99,17 @@ class SRData:
                 f"{min(shared)} is in data.train and in data.val or data.test: "
                 "a network must not be measured on what it was trained on"
             )
-        border_and_window = SMALLEST_SCORED + 2 * self.scale
-        for files, least, key in (
-            (training, self.patch, f"data.patch={self.patch}"),
-            (measured, -(-border_and_window // self.scale), "its SSIM"),
+        window = SMALLEST_SCORED + 2 * self.scale
+        for files, least, advice in (
+            (training, self.patch, "lower data.patch to {} or leave the image out"),
+            (measured, -(-window // self.scale), "leave it out: it cannot be scored"),
         ):
             for file in files:
-                height, width = low_res_size(file, self.scale)
-                if min(height, width) < least:
+                side = min(low_res_size(file, self.scale))
+                if side < least:
                     raise UserError(
-                        f"{file.path} has {width}x{height} pixels at 1/{self.scale}, too few for "
-                        f"{key}; leave it out or lower the value"
+                        f"{file.path} is {side} pixels wide or high at 1/{self.scale}, and "
+                        f"{least} are needed; {advice.format(side)}"
                     )
 
     def setup(
@@ -163,6 +163,14 @@ class SRData:
                 for name, files in self._find_tests().items()
             }
         return dict(self._test_sets)
+
+    def sizes(self) -> dict[str, int]:
+        """Images of each set that `setup` packed: ``train``, ``val`` and the test sets."""
+        if self._train_store is None:
+            self.setup()
+        assert self._train_store is not None
+        counts = {"train": len(self._train_store), "val": len(self.val_pairs())}
+        return counts | {name: len(pairs) for name, pairs in self.test_sets().items()}
 
     def calibration(self, count: int, size: int) -> Tensor:
         """Fixed low-res training crops without augmentation, for ranges of activations.

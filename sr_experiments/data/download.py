@@ -68,8 +68,12 @@ class ResumingDownloader:
             before = self._here()
             try:
                 problem = self._request(url)
+            except requests.Timeout:
+                problem = "the server does not answer"
             except requests.RequestException as error:
-                problem = str(error)
+                problem = "the connection broke off"
+                if self._here() == 0:
+                    problem = f"cannot be reached ({type(error).__name__}); is there a network?"
             except OSError as error:
                 raise UserError(f"{self.part} cannot be written ({error})") from error
             if problem is None:
@@ -77,8 +81,8 @@ class ResumingDownloader:
             fruitless = 0 if self._here() > before else fruitless + 1
             if fruitless == self.attempts:
                 raise UserError(
-                    f"{url}: {problem}; {self._here()} bytes are kept in {self.part}, "
-                    "the same command goes on from there"
+                    f"{url}: {problem}\n  {self._here()} bytes are here, and the same command "
+                    f"goes on from there; or put the file here by hand: {self.part.with_suffix('')}"
                 )
             if fruitless:
                 time.sleep(self.wait * 2 ** (fruitless - 1))

@@ -1,0 +1,171 @@
+"""``python -m sr_experiments.prepare``: download, verify and pack a data set."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sr_experiments.configuration.options import CACHE_DIR, DATA_DIR
+from sr_experiments.configuration.verbs import compose_data, parse, run_verb
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from sr_experiments.data import SRData
+    from sr_experiments.data.sources import Archive
+
+
+@dataclass
+class Options:
+    """Download, verify and pack a data set, so that training starts at once.
+
+      python -m sr_experiments.prepare data=div2k scale=3
+
+    What is here already is not downloaded again, and a broken download goes on where it
+    stopped. A set that cannot be had without a form is named with what to do by hand.
+
+    data           an option of the group data, such as div2k, t91, set5, folder
+    scale          enlargement of height and width that the set is packed for
+    root           the folder of images, for data=folder
+    data_dir       your data sets, searched first (SR_DATA_DIR)
+    cache_dir      holds downloads and packed sets (SR_CACHE_DIR); null: the user's cache folder
+    keep_archives  leave the downloaded archives in cache_dir/downloads
+    """
+
+    data: str = "photos"
+    scale: int = 3
+    root: str | None = None
+    data_dir: str | None = DATA_DIR
+    cache_dir: str | None = CACHE_DIR
+    keep_archives: bool = False
+
+
+def prepare(data: "SRData", console: "Console", *, keep_archives: bool = False) -> None:
+    """Get what a training run with ``data`` needs.
+
+    Optional test sets are left out, unless they are parts of a set that is needed anyway.
+
+    Args:
+        data: Names the sets.
+        console: Shows progress and the result.
+        keep_archives: Leave the downloaded archives where they are.
+
+    Raises:
+        UserError: A download fails or is not what it should be, a set has to be fetched by
+            hand, or an image cannot be used.
+    """
+    for archive in _wanted_archives(data):
+        _get(archive, data.cache_dir, console, keep_archives)
+    data.check()
+    with _bar(console, counts=True) as advance:
+        data.setup(progress=lambda name, done, total: advance(f"packing {name}", done, total))
+    for name, count in data.sizes().items():
+        console.print(f"{name:<12}{count} images", highlight=False, soft_wrap=True)
+    for name, reason in data.missing.items():
+        console.print(
+            f"{name:<12}optional, {reason.splitlines()[0]}", highlight=False, soft_wrap=True
+        )
+
+
+def _wanted_archives(data: "SRData") -> list["Archive"]:
+    """Archives of the sets that are not here, each once."""
+    from sr_experiments.data.finding import missing_split, set_name
+
+    specs = [*data.train, *data.val, *data.test]
+    needed = {set_name(spec) for spec in specs if not spec.endswith("?")}
+    archives: dict[tuple[str, tuple[str, ...]], Archive] = {}
+    for spec in specs:
+        if set_name(spec) in needed:
+            split = missing_split(spec.rstrip("?"), data.data_dir, data.cache_dir)
+            if split is not None and split.archive is not None:
+                archive = split.archive
+                archives[archive.url, archive.members] = archive
+    return list(archives.values())
+
+
+def _get(archive: "Archive", cache_dir: Path, console: "Console", keep: bool) -> None:
+    from sr_experiments.data.download import fetch
+    from sr_experiments.data.unpacking import unpack
+
+    console.print(f"{archive.url}", highlight=False, soft_wrap=True)
+    if archive.note:
+        console.print(f"  {archive.note}", highlight=False, soft_wrap=True)
+    if archive.checksum is None:
+        console.print(
+            "  nobody publishes its checksum: it is trusted now, and its sum kept in "
+            f"{cache_dir / 'downloads' / 'checksums.json'} for the next time",
+            highlight=False,
+            soft_wrap=True,
+        )
+    with _bar(console, counts=False) as advance:
+        path = fetch(
+            archive,
+            cache_dir / "downloads",
+            lambda done, total: advance("downloading", done, total),
+        )
+    with _bar(console, counts=True) as advance:
+        unpack(
+            path,
+            cache_dir / "datasets" / archive.into,
+            archive.members,
+            lambda done, total: advance("unpacking", done, total),
+        )
+    if not keep:
+        path.unlink()
+
+
+@contextmanager
+def _bar(console: "Console", *, counts: bool) -> Iterator[Callable[[str, int, int | None], None]]:
+    """A progress bar, in bytes or by count; a new line for each new description."""
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
+
+    columns = [MofNCompleteColumn()] if counts else [DownloadColumn(), TransferSpeedColumn()]
+    tasks = {}
+    with Progress(
+        TextColumn("{task.description:<16}"),
+        BarColumn(),
+        *columns,
+        TimeRemainingColumn(),
+        console=console,
+    ) as progress:
+
+        def advance(description: str, done: int, total: int | None) -> None:
+            if description not in tasks:
+                tasks[description] = progress.add_task(description, total=total)
+            progress.update(tasks[description], completed=done, total=total)
+
+        yield advance
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Entry point of the command line."""
+    options = parse(Options, argv)
+    from rich.console import Console
+
+    overrides = [f"scale={options.scale}"]
+    for key, value in (
+        ("paths.data_dir", options.data_dir),
+        ("paths.cache_dir", options.cache_dir),
+        ("data.root", options.root),
+    ):
+        overrides.append(f"{key}={'null' if value is None else _quoted(value)}")
+    prepare(compose_data(options.data, overrides), Console(), keep_archives=options.keep_archives)
+
+
+def _quoted(value: str) -> str:
+    """A path as Hydra reads it, whatever characters it holds."""
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
+
+
+if __name__ == "__main__":
+    run_verb(main)

@@ -1,0 +1,156 @@
+"""What an experiment gets from its data set, and what is refused before it starts."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+
+from sr_experiments.configuration.locations import groups
+from sr_experiments.configuration.verbs import compose_data
+from sr_experiments.data import SRData
+from sr_experiments.errors import UserError
+from sr_experiments.functional.resize import downscale
+
+
+def photos(cache: Path, **changes: Any) -> SRData:
+    values: dict[str, Any] = {
+        "train": ["photos:train"],
+        "val": ["photos:val"],
+        "test": ["photos:test", "set5?"],
+        "scale": 3,
+        "cache_dir": cache,
+    }
+    return SRData(**(values | changes))
+
+
+def test_photos_train_validate_and_test_without_a_download(tmp_path: Path) -> None:
+    data = photos(tmp_path)
+    data.check()
+    assert not list(tmp_path.iterdir())  # the check writes nothing
+    data.setup()
+    low_res, high_res = data.train_batch(0)
+    assert (low_res.shape, high_res.shape) == ((16, 3, 32, 32), (16, 3, 96, 96))
+    ((name, low_res, high_res),) = data.val_pairs()
+    assert (name, low_res.dtype) == ("chelsea", torch.uint8)
+    assert torch.equal(low_res, downscale(high_res, 3))
+    assert {name: len(pairs) for name, pairs in data.test_sets().items()} == {"photos": 1}
+    assert data.sizes() == {"train": 10, "val": 1, "photos": 1}
+
+
+def test_what_is_asked_for_before_setup_is_packed_then(packed_photos: Path) -> None:
+    assert [name for name, _, _ in photos(packed_photos).val_pairs()] == ["chelsea"]
+    assert photos(packed_photos).test_sets()["photos"][0][0] == "coffee"
+    assert photos(packed_photos).train_batch(3)[0].shape[0] == 16
+
+
+def test_an_optional_test_set_that_is_absent_is_reported(tmp_path: Path) -> None:
+    data = photos(tmp_path)
+    data.check()
+    assert list(data.missing) == ["set5"]
+    assert "prepare data=set5" in data.missing["set5"]
+    with pytest.raises(UserError, match=r"set5 .* is not here"):
+        photos(tmp_path, test=["set5"]).check()
+
+
+def test_an_optional_test_set_that_is_here_is_used(tmp_path: Path, data_dir: Path) -> None:
+    data = photos(tmp_path, data_dir=data_dir)
+    assert data.test_sets()["set5"][0][0] == "baby"
+    assert data.missing == {}
+
+
+def test_two_parts_of_a_set_keep_their_full_names(tmp_path: Path) -> None:
+    data = photos(tmp_path, test=["photos:test", "photos:1-2"], train=["photos:3-10"])
+    assert {name: len(pairs) for name, pairs in data.test_sets().items()} == {
+        "photos:test": 1,
+        "photos:1-2": 2,
+    }
+
+
+def test_training_on_a_measured_image_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"astronaut\.png is in data\.train and in data\.val"):
+        photos(tmp_path, val=["photos:1-2"]).check()
+    with pytest.raises(UserError, match=r"coffee\.png is in data\.train"):
+        photos(tmp_path, train=["photos:train", "photos:test"]).check()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"scale": 0}, "scale=0 is not a whole number"),
+        ({"batch_size": 0}, "data.batch_size=0"),
+        ({"patch": 1.5}, "data.patch=1.5"),
+        ({"steps_per_epoch": 0}, "data.steps_per_epoch=0"),
+        ({"intensity": []}, "data.intensity"),
+        ({"intensity": [1.0, 0.0]}, "data.intensity"),
+        ({"intensity": [1.5]}, "data.intensity"),
+        ({"patch": 150}, r"rocket\.jpg is 142 pixels .* lower data\.patch to 142"),
+        ({"train": ["div2k"]}, "prepare data=div2k"),
+        ({"val": ["folder:val"]}, r"data\.root=\.\.\."),
+    ],
+)
+def test_a_mistake_is_explained_before_anything_is_decoded(
+    tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        photos(tmp_path, **changes).check()
+    assert not list(tmp_path.iterdir())
+
+
+def test_no_sets_at_all_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"data\.train names no set"):
+        photos(tmp_path, train=[]).setup()
+
+
+def test_an_image_too_small_to_be_scored_is_named(tmp_path: Path, photo: Image.Image) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    photo.save(folder / "a.png")
+    photo.crop((0, 0, 100, 15)).save(folder / "b.png")
+    with pytest.raises(UserError, match=r"b\.png is 5 pixels .* cannot be scored"):
+        photos(tmp_path, test=["folder"], root=folder).check()
+
+
+def test_any_folder_of_images_trains(tmp_path: Path, photo: Image.Image) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    for index, mode in enumerate(["RGB", "L", "RGBA", "CMYK"]):
+        photo.convert(mode).save(folder / f"{index}.{'jpg' if mode == 'CMYK' else 'png'}")
+    data = photos(tmp_path, train=["folder:train"], val=["folder:val"], root=folder)
+    data.check()
+    data.setup()
+    assert data.sizes() == {"train": 3, "val": 1, "photos": 1}
+
+
+def test_calibration_crops_are_fixed_and_plain(packed_photos: Path) -> None:
+    first = photos(packed_photos, seed=1).calibration(4, 48)
+    again = photos(packed_photos, seed=2, batch_size=3, intensity=[0.5]).calibration(4, 48)
+    assert first.shape == (4, 3, 48, 48)
+    assert torch.equal(first, again)
+    assert first.max() > 0.7  # not darkened
+    assert photos(packed_photos).calibration(2, 4000).shape == (
+        2,
+        3,
+        142,
+        142,
+    )  # the smallest photo
+
+
+@pytest.mark.parametrize("name", groups()["data"])
+def test_every_data_option_makes_a_data_set_with_the_shared_defaults(
+    tmp_path: Path, name: str
+) -> None:
+    data = compose_data(name, ["scale=2", f"paths.cache_dir={tmp_path}", "seed=5"])
+    assert isinstance(data, SRData)
+    assert (data.scale, data.seed, data.batch_size) == (2, 5, 16)
+    assert data.steps_per_epoch == 100
+    assert data.patch == (16 if name == "t91" else 32)
+    assert data.train
+    assert data.val
+    assert data.test
+
+
+def test_div2k_is_split_as_in_xlsrs_paper(tmp_path: Path) -> None:
+    data = compose_data("div2k", [f"paths.cache_dir={tmp_path}"])
+    assert (data.train, data.val) == (["div2k:1-792"], ["div2k:793-800"])

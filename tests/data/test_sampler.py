@@ -1,0 +1,202 @@
+"""Crops, their alignment, their augmentation, and batches as a pure function."""
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from sr_experiments.data.finding import ImageFile, find_images
+from sr_experiments.data.sampler import PatchSampler
+from sr_experiments.data.store import PackedImages, packed
+from sr_experiments.errors import UserError
+from sr_experiments.functional.resize import downscale
+
+PLAIN = {"dihedral": False, "intensity": (1.0,)}
+
+
+@pytest.fixture(scope="module")
+def photos(packed_photos: Path) -> PackedImages:
+    return packed(find_images("photos:train", None, packed_photos), 3, packed_photos)
+
+
+def store_of(folder: Path, images: dict[str, Image.Image], scale: int) -> PackedImages:
+    files = []
+    for name, image in images.items():
+        image.save(folder / f"{name}.png")
+        files.append(ImageFile(name, folder / f"{name}.png"))
+    return packed(files, scale, folder / "cache")
+
+
+def to_bytes(batch: Tensor) -> Tensor:
+    return batch.mul(255).round().to(torch.uint8)
+
+
+def the_eight(image: Tensor) -> list[Tensor]:
+    """The symmetries of the square by numpy, of a (3, S, S) image."""
+    pixels = image.numpy()
+    turned = [np.rot90(pixels, quarter, axes=(1, 2)) for quarter in range(4)]
+    return [torch.from_numpy(item.copy()) for one in turned for item in (one, one[:, :, ::-1])]
+
+
+def test_batches_have_the_promised_form(photos: PackedImages) -> None:
+    low_res, high_res = PatchSampler(photos, 5, 20, seed=1)(0)
+    assert (low_res.shape, high_res.shape) == ((5, 3, 20, 20), (5, 3, 60, 60))
+    for batch in (low_res, high_res):
+        assert batch.dtype == torch.float32
+        assert batch.is_contiguous(memory_format=torch.channels_last)
+        assert batch.min() >= 0
+        assert batch.max() <= 1
+
+
+def test_a_low_res_crop_is_its_high_res_crop_shrunk(photos: PackedImages) -> None:
+    low_res, high_res = PatchSampler(photos, 64, 24, seed=3, **PLAIN)(0)
+    shrunk = downscale(to_bytes(high_res), 3)
+    # The kernel reaches 2 low-res pixels, where the crop's border is not the photo's.
+    inside = (..., slice(3, -3), slice(3, -3))
+    assert torch.equal(shrunk[inside], to_bytes(low_res)[inside])
+
+
+def test_augmented_crops_stay_aligned(photos: PackedImages) -> None:
+    low_res, high_res = PatchSampler(photos, 64, 24, seed=3, intensity=(1.0,))(0)
+    inside = (..., slice(3, -3), slice(3, -3))
+    for low, high in zip(to_bytes(low_res), to_bytes(high_res), strict=True):
+        # One of the eight turns both back to how the photo was shrunk.
+        assert any(
+            torch.equal(downscale(upright_high, 3)[inside], upright_low[inside])
+            for upright_low, upright_high in zip(the_eight(low), the_eight(high), strict=True)
+        )
+
+
+def test_every_crop_is_a_piece_of_an_image(photos: PackedImages) -> None:
+    _, high_res = PatchSampler(photos, 8, 32, seed=5, **PLAIN)(7)
+    images = [photos.high_res(index).permute(1, 2, 0).numpy() for index in range(len(photos))]
+    for crop in to_bytes(high_res).permute(0, 2, 3, 1).numpy():
+        found = False
+        for image in images:
+            rows, columns = np.nonzero((image[:-95, :-95] == crop[0, 0]).all(axis=-1))
+            found |= any(
+                np.array_equal(image[row : row + 96, column : column + 96], crop)
+                for row, column in zip(rows, columns, strict=True)
+            )
+        assert found
+
+
+def test_the_eight_symmetries_occur_equally_often_and_alike(
+    tmp_path: Path, photo: Image.Image
+) -> None:
+    store = store_of(tmp_path, {"photo": photo.crop((100, 50, 124, 74))}, scale=3)
+    low_variants, high_variants = the_eight(store.low_res(0)), the_eight(store.high_res(0))
+    low_res, high_res = PatchSampler(store, 4000, 8, seed=1, intensity=(1.0,))(0)
+    counts: Counter[int] = Counter()
+    for low, high in zip(to_bytes(low_res), to_bytes(high_res), strict=True):
+        which = [torch.equal(low, variant) for variant in low_variants].index(True)
+        assert torch.equal(high, high_variants[which])
+        counts[which] += 1
+    assert sorted(counts) == list(range(8))
+    # 500 each; the standard deviation of a count is 21.
+    assert max(abs(count - 500) for count in counts.values()) < 5 * 21
+
+
+def test_intensity_factors_occur_equally_often_and_alike(
+    tmp_path: Path, photo: Image.Image
+) -> None:
+    store = store_of(tmp_path, {"photo": photo.crop((100, 50, 124, 74))}, scale=3)
+    sampler = PatchSampler(store, 3000, 8, seed=1, dihedral=False, intensity=(1.0, 0.7, 0.5))
+    low_res, high_res = sampler(0)
+    reference = store.high_res(0).double().mean() / 255
+    factors = high_res.double().mean(dim=(1, 2, 3)) / reference
+    low_factors = low_res.double().mean(dim=(1, 2, 3)) / (store.low_res(0).double().mean() / 255)
+    assert torch.allclose(factors, low_factors, atol=1e-6)
+    counts = Counter(round(factor, 3) for factor in factors.tolist())
+    assert sorted(counts) == [0.5, 0.7, 1.0]
+    assert max(abs(count - 1000) for count in counts.values()) < 5 * 26
+
+
+def test_colours_are_shuffled_in_all_six_ways_and_alike(tmp_path: Path, photo: Image.Image) -> None:
+    store = store_of(tmp_path, {"photo": photo.crop((100, 50, 124, 74))}, scale=3)
+    sampler = PatchSampler(store, 600, 8, seed=1, channel_shuffle=True, **PLAIN)
+    low_res, high_res = sampler(0)
+    low_means, high_means = (store.low_res(0).float(), store.high_res(0).float())
+    orders: Counter[tuple[int, ...]] = Counter()
+    for low, high in zip(to_bytes(low_res).float(), to_bytes(high_res).float(), strict=True):
+        order = tuple(
+            [torch.equal(channel, known) for known in low_means].index(True) for channel in low
+        )
+        assert torch.equal(high, high_means[list(order)])
+        orders[order] += 1
+    assert sorted(orders) == [(0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0)]
+    assert min(orders.values()) > 100 - 5 * 10
+
+
+def test_every_place_of_an_image_is_drawn_its_edges_too(tmp_path: Path, photo: Image.Image) -> None:
+    store = store_of(tmp_path, {"photo": photo.crop((100, 50, 120, 68))}, scale=2)  # 10x9 low-res
+    low_res, _ = PatchSampler(store, 600, 8, seed=1, **PLAIN)(0)
+    image = store.low_res(0)
+    places = {
+        (row, column): image[:, row : row + 8, column : column + 8]
+        for row in range(2)
+        for column in range(3)
+    }
+    counts = Counter(
+        next(place for place, crop in places.items() if torch.equal(crop, drawn))
+        for drawn in to_bytes(low_res)
+    )
+    assert sorted(counts) == sorted(places)
+    assert min(counts.values()) > 100 - 5 * 10
+
+
+def test_images_are_drawn_equally_often_whatever_their_size(tmp_path: Path) -> None:
+    store = store_of(
+        tmp_path,
+        {"small": Image.new("RGB", (24, 24), (255, 0, 0)), "large": Image.new("RGB", (240, 240))},
+        scale=3,
+    )
+    low_res, _ = PatchSampler(store, 1000, 8, seed=1, **PLAIN)(0)
+    small = int((low_res[:, 0].amax(dim=(1, 2)) == 1).sum())
+    assert abs(small - 500) < 5 * 16
+
+
+def test_a_batch_is_a_pure_function_of_seed_and_iteration(photos: PackedImages) -> None:
+    first, second = (PatchSampler(photos, 4, 16, seed=7) for _ in range(2))
+    forward = [first(iteration) for iteration in range(20)]
+    backward = [second(iteration) for iteration in reversed(range(20))][::-1]
+    for (low, high), (low_again, high_again) in zip(forward, backward, strict=True):
+        assert torch.equal(low, low_again)
+        assert torch.equal(high, high_again)
+
+
+def test_no_two_seeds_or_iterations_share_a_batch(photos: PackedImages) -> None:
+    batches = {
+        PatchSampler(photos, 2, 16, seed=seed)(iteration)[0].numpy().tobytes()
+        for seed in (-1, 0, 1, 2, 3)
+        for iteration in range(100)
+    }
+    assert len(batches) == 500
+
+
+def test_drawing_a_batch_does_not_touch_the_global_random_state(photos: PackedImages) -> None:
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    PatchSampler(photos, 2, 16, seed=1)(0)
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_a_patch_larger_than_an_image_names_the_image(photos: PackedImages) -> None:
+    with pytest.raises(UserError, match=r"data\.patch=200 is larger than the image rocket"):
+        PatchSampler(photos, 2, 200, seed=1)
+
+
+@pytest.mark.gpu
+def test_every_device_draws_the_same_batches(photos: PackedImages) -> None:
+    on_cpu, on_gpu = (
+        PatchSampler(photos, 16, 32, seed=1, channel_shuffle=True, device=device)
+        for device in ("cpu", "cuda")
+    )
+    for iteration in range(5):
+        for here, there in zip(on_cpu(iteration), on_gpu(iteration), strict=True):
+            assert there.is_cuda
+            assert torch.equal(here, there.cpu())

@@ -9,15 +9,17 @@ Deviations from NJU-Jet/SR_Mobile_Quantization (``base7``):
 - The clip comes before the pixel shuffle; the two commute.
 - The anchor repeats each colour, PyTorch's order; TensorFlow's repeats the RGB triple.
 - AIMET's ABPN (five middle convolutions, no last 27->27) is another network.
+
+Its descendants at Mobile AI 2022 (arXiv:2211.05910) change its numbers, the blocks that its
+convolutions train as, how the anchor is made, or leave the last convolution out: the options.
 """
 
-from itertools import pairwise
 from typing import Literal
 
 from torch import Tensor, nn
 
 from sr_experiments.models.base import SRModel
-from sr_experiments.models.blocks import RepeatChannels, hidden_activation
+from sr_experiments.models.blocks import hidden_activation, initialise, make_anchor, make_conv
 
 
 class ABPN(SRModel):
@@ -29,6 +31,12 @@ class ABPN(SRModel):
         num_blocks: Convolutions between the first and the last two.
         clip_output: Clip to [0, 1] as published; False is linear.
         clip_hidden: Upper bound of the hidden ReLUs, ``"learned"``, or None for none.
+        block: What the ``num_blocks`` convolutions train as (``models.blocks.factory``).
+        end_block: What the first and the last ones train as.
+        anchor: ``repeat`` as published, ``nearest`` (a frozen 1x1 convolution), ``conv1`` or
+            ``conv3`` (a trained one).
+        tail: Keep the last convolution, between sub-pixels; without it, the one before is
+            linear.
     """
 
     def __init__(
@@ -38,24 +46,23 @@ class ABPN(SRModel):
         num_blocks: int = 4,
         clip_output: bool = True,
         clip_hidden: float | Literal["learned"] | None = None,
+        block: str = "conv",
+        end_block: str = "conv",
+        anchor: str = "repeat",
+        tail: bool = True,
     ) -> None:
         super().__init__(scale, clip_output)
-        widths = [3, *[channels] * (num_blocks + 1), 3 * scale**2]
-        layers: list[nn.Module] = []
-        for width_in, width_out in pairwise(widths):
-            layers += [
-                nn.Conv2d(width_in, width_out, 3, padding=1),
-                hidden_activation(clip_hidden),
-            ]
+        pixels = 3 * scale**2
+        layers = [make_conv(end_block, 3, channels), hidden_activation(clip_hidden)]
+        for _ in range(num_blocks):
+            layers += [make_conv(block, channels, channels), hidden_activation(clip_hidden)]
+        if tail:
+            layers += [make_conv(end_block, channels, pixels), hidden_activation(clip_hidden)]
         self.body = nn.Sequential(*layers)
-        self.tail = nn.Conv2d(widths[-1], widths[-1], 3, padding=1)
-        self.anchor = RepeatChannels(scale**2)
+        self.tail = make_conv(end_block, pixels if tail else channels, pixels)
+        initialise(self)
+        self.anchor = make_anchor(anchor, scale)
         self.shuffle = nn.PixelShuffle(scale)
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.xavier_normal_(module.weight)
-                assert module.bias is not None
-                nn.init.zeros_(module.bias)
 
     def forward(self, low_res: Tensor) -> Tensor:
         """Enlarge (N, 3, H, W) in [0, 1] to (N, 3, scale * H, scale * W)."""

@@ -11,6 +11,7 @@ would need the odd width of 37.
 from torch import Tensor, nn
 
 from sr_experiments.models.base import SRModel
+from sr_experiments.models.blocks import initialise, make_conv
 
 
 class EMSRNet(SRModel):
@@ -21,18 +22,26 @@ class EMSRNet(SRModel):
         channels: Width of the hidden layers.
         num_blocks: Convolutions with ReLU.
         clip_output: Clip to [0, 1]; the report does not say.
+        block: What the convolutions between the first and the last train as
+            (``models.blocks.factory``).
     """
 
     def __init__(
-        self, scale: int = 3, channels: int = 32, num_blocks: int = 5, clip_output: bool = True
+        self,
+        scale: int = 3,
+        channels: int = 32,
+        num_blocks: int = 5,
+        clip_output: bool = True,
+        block: str = "conv",
     ) -> None:
         super().__init__(scale, clip_output)
-        layers: list[nn.Module] = []
-        for index in range(num_blocks):
-            layers += [nn.Conv2d(channels if index else 3, channels, 3, padding=1), nn.ReLU()]
+        layers = [make_conv("conv", 3, channels), nn.ReLU()]
+        for _ in range(num_blocks - 1):
+            layers += [make_conv(block, channels, channels), nn.ReLU()]
         self.body = nn.Sequential(*layers)
-        self.tail = nn.Conv2d(channels, 3 * scale**2, 3, padding=1)
+        self.tail = make_conv("conv", channels, 3 * scale**2)
         self.shuffle = nn.PixelShuffle(scale)
+        initialise(self)
 
     def forward(self, low_res: Tensor) -> Tensor:
         """Enlarge (N, 3, H, W) in [0, 1] to (N, 3, scale * H, scale * W)."""

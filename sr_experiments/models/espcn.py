@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from sr_experiments.errors import UserError
 from sr_experiments.models.base import SRModel
-from sr_experiments.models.blocks import hidden_activation
+from sr_experiments.models.blocks import hidden_activation, make_conv
 
 LAST_LAYER_STD = 0.001
 
@@ -32,6 +32,7 @@ class ESPCN(SRModel):
         clip_output: Clip to [0, 1] before the shuffle; False is the paper's linear output.
         clip_hidden: Upper bound of the hidden ReLUs, ``"learned"``, or None for none.
         activation: ``relu``, or ``tanh`` as published.
+        block: What the hidden 3x3 convolution trains as (``models.blocks.factory``).
     """
 
     def __init__(
@@ -40,12 +41,13 @@ class ESPCN(SRModel):
         clip_output: bool = False,
         clip_hidden: float | Literal["learned"] | None = None,
         activation: str = "relu",
+        block: str = "conv",
     ) -> None:
         super().__init__(scale, clip_output)
         self.body = nn.Sequential(
             nn.Conv2d(3, 64, 5, padding=2),
             _activation(activation, clip_hidden),
-            nn.Conv2d(64, 32, 3, padding=1),
+            make_conv(block, 64, 32),
             _activation(activation, clip_hidden),
         )
         self.tail = nn.Conv2d(32, 3 * scale**2, 3, padding=1)
@@ -53,8 +55,8 @@ class ESPCN(SRModel):
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-                assert module.bias is not None
-                nn.init.zeros_(module.bias)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
         nn.init.normal_(self.tail.weight, std=LAST_LAYER_STD)
 
     def forward(self, low_res: Tensor) -> Tensor:

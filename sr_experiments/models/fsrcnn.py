@@ -14,6 +14,7 @@ Deviations:
 from torch import Tensor, nn
 
 from sr_experiments.models.base import SRModel
+from sr_experiments.models.blocks import make_conv
 
 FEATURES = 56
 SHRUNK = 12
@@ -27,13 +28,14 @@ class FSRCNN(SRModel):
     Args:
         scale: Enlargement; only the transposed convolution's stride depends on it.
         clip_output: Clip the prediction to [0, 1]; False is the paper's linear output.
+        block: What the 3x3 convolutions train as (``models.blocks.factory``).
     """
 
-    def __init__(self, scale: int = 3, clip_output: bool = False) -> None:
+    def __init__(self, scale: int = 3, clip_output: bool = False, block: str = "conv") -> None:
         super().__init__(scale, clip_output)
         mappings: list[nn.Module] = []
         for _ in range(NUM_MAPPINGS):
-            mappings += [nn.Conv2d(SHRUNK, SHRUNK, 3, padding=1), nn.PReLU(SHRUNK)]
+            mappings += [make_conv(block, SHRUNK, SHRUNK), nn.PReLU(SHRUNK)]
         self.body = nn.Sequential(
             nn.Conv2d(3, FEATURES, 5, padding=2),
             nn.PReLU(FEATURES),
@@ -46,11 +48,11 @@ class FSRCNN(SRModel):
         self.enlarge = nn.ConvTranspose2d(
             FEATURES, 3, 9, stride=scale, padding=4, output_padding=scale - 1
         )
-        for module in self.body:
+        for module in self.body.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-                assert module.bias is not None
-                nn.init.zeros_(module.bias)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
         nn.init.normal_(self.enlarge.weight, std=LAST_LAYER_STD)
         assert self.enlarge.bias is not None
         nn.init.zeros_(self.enlarge.bias)

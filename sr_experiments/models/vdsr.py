@@ -16,7 +16,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from sr_experiments.models.base import SRModel
-from sr_experiments.models.blocks import BicubicUpscale, hidden_activation
+from sr_experiments.models.blocks import BicubicUpscale, hidden_activation, make_conv
 
 
 class VDSR(SRModel):
@@ -28,6 +28,7 @@ class VDSR(SRModel):
         num_blocks: Convolutions between the first and the last.
         clip_output: Clip the prediction to [0, 1]; False is the paper's linear output.
         clip_hidden: Upper bound of the hidden ReLUs, ``"learned"``, or None for none.
+        block: What the ``num_blocks`` convolutions train as (``models.blocks.factory``).
     """
 
     def __init__(
@@ -37,21 +38,19 @@ class VDSR(SRModel):
         num_blocks: int = 18,
         clip_output: bool = False,
         clip_hidden: float | Literal["learned"] | None = None,
+        block: str = "conv",
     ) -> None:
         super().__init__(scale, clip_output)
         self.upscale = BicubicUpscale(scale)
-        layers: list[nn.Module] = []
-        for index in range(num_blocks + 1):
-            layers += [
-                nn.Conv2d(channels if index else 3, channels, 3, padding=1),
-                hidden_activation(clip_hidden),
-            ]
-        self.body = nn.Sequential(*layers, nn.Conv2d(channels, 3, 3, padding=1))
-        for module in self.body:
+        layers = [make_conv("conv", 3, channels), hidden_activation(clip_hidden)]
+        for _ in range(num_blocks):
+            layers += [make_conv(block, channels, channels), hidden_activation(clip_hidden)]
+        self.body = nn.Sequential(*layers, make_conv("conv", channels, 3))
+        for module in self.body.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-                assert module.bias is not None
-                nn.init.zeros_(module.bias)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
 
     def forward(self, low_res: Tensor) -> Tensor:
         """Enlarge (N, 3, H, W) in [0, 1] to (N, 3, scale * H, scale * W)."""

@@ -1,5 +1,7 @@
 """Blocks that train wide and ship as one convolution."""
 
+from typing import Any
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -7,11 +9,28 @@ from torch import Tensor, nn
 
 from sr_experiments.errors import UserError
 from sr_experiments.functional.kernels import compose_kernels
-from sr_experiments.models import collapse, count_parameters
+from sr_experiments.models import (
+    ABPN,
+    ESPCN,
+    FSRCNN,
+    VDSR,
+    EMSRNet,
+    SRModel,
+    collapse,
+    count_parameters,
+)
 from sr_experiments.models.blocks import BLOCKS, Collapsible, make_conv
 from sr_experiments.models.blocks.clb import CollapsibleLinearBlock
 from sr_experiments.models.blocks.ecb import LAPLACIAN, SOBEL_X, SOBEL_Y, EdgeBranch
+from sr_experiments.quantization.trace import trace
 
+PLAIN: list[tuple[type[SRModel], dict[str, Any]]] = [
+    (ABPN, {"channels": 6, "num_blocks": 1}),
+    (EMSRNet, {"channels": 6, "num_blocks": 2}),
+    (ESPCN, {}),
+    (FSRCNN, {}),
+    (VDSR, {"channels": 6, "num_blocks": 1}),
+]
 NAMES = [name for name in BLOCKS if name != "conv"]
 
 
@@ -169,3 +188,20 @@ def test_collapse_replaces_every_block_of_a_network() -> None:
     assert [type(module) for module in twin] == [nn.Conv2d, nn.ReLU, nn.Conv2d]
     x = image(3)
     assert (twin(x) - network.eval()(x)).abs().max() < 1e-9
+
+
+@pytest.mark.parametrize(("network", "options"), PLAIN)
+@pytest.mark.parametrize("name", ["clb", "clb3_online", "repblock", "ecb", "dbb", "rrrb", "repvgg"])
+def test_plain_network_trains_as_blocks_and_ships_as_itself(
+    network: type[SRModel], options: dict[str, Any], name: str
+) -> None:
+    torch.manual_seed(0)
+    model = network(scale=2, block=name, **options).double().eval()
+    twin = collapse(model)
+    assert not any(isinstance(module, Collapsible) for module in twin.modules())
+    plain = network(scale=2, **options)
+    assert count_parameters(model) > count_parameters(plain) == count_parameters(twin)
+    x = image(3)
+    with torch.no_grad():
+        assert (twin(x) - model(x)).abs().max() < 1e-9
+        assert (trace(model).run(x) - model(x)).abs().max() < 1e-9

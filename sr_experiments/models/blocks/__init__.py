@@ -6,6 +6,7 @@ that the fake-quantiser and the TFLite and ONNX writers read.
 
 from torch import nn
 
+from sr_experiments.models.blocks.anchor import NearestConv, make_anchor
 from sr_experiments.models.blocks.bicubic_upscale import BicubicUpscale
 from sr_experiments.models.blocks.channel_offset import ChannelOffset
 from sr_experiments.models.blocks.clipped_relu import ClippedReLU, hidden_activation
@@ -29,10 +30,12 @@ __all__ = [
     "ChannelOffset",
     "ClippedReLU",
     "Collapsible",
+    "NearestConv",
     "Reparameterised",
     "RepeatChannels",
     "ScaledConv2d",
     "hidden_activation",
     "initialise",
+    "make_anchor",
     "make_conv",
 ]

@@ -33,13 +33,13 @@ def pixels_rgb(image: Tensor, border: int) -> Tensor:
             f"A picture of {height}x{width} pixels has nothing left to measure when {border} are "
             "cut off on each side: use a larger one."
         )
-    return to_uint8(image[:, border : height - border, border : width - border])
+    return round_to_uint8(image[:, border : height - border, border : width - border])
 
 
 def pixels_y(image: Tensor, border: int) -> Tensor:
     """As ``pixels_rgb``, but BT.601 luma in 16..235: (1, H', W') uint8."""
     # Exact luma is a multiple of 1 / 255,000, so this only mends halves that arithmetic missed.
-    return to_uint8(rgb_to_y(pixels_rgb(image, border)) + 1e-7)
+    return round_to_uint8(rgb_to_y(pixels_rgb(image, border)) + 1e-7)
 
 
 def same_size(prediction: Tensor, target: Tensor) -> None:
@@ -51,7 +51,7 @@ def same_size(prediction: Tensor, target: Tensor) -> None:
         )
 
 
-def to_uint8(image: Tensor) -> Tensor:
+def round_to_uint8(image: Tensor) -> Tensor:
     """An image of any shape in 0..255 as 8 bits: rounded half up and clipped."""
     if image.dtype == torch.uint8:
         return image

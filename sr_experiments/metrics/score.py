@@ -6,7 +6,7 @@ from torch import Tensor
 
 from sr_experiments.errors import UserError
 from sr_experiments.functional.resize import downscale, imresize, upscale
-from sr_experiments.metrics.pixels import pixels_y, to_uint8
+from sr_experiments.metrics.pixels import pixels_y, round_to_uint8
 from sr_experiments.metrics.psnr import psnr, psnr_rgb, psnr_y
 from sr_experiments.metrics.ssim import ssim, ssim_rgb, ssim_y
 
@@ -60,10 +60,10 @@ def score_bicubic(high_res: Tensor, scale: int) -> dict[str, float]:
         The keys of ``score_image``.
     """
     height, width = (side // scale * scale for side in high_res.shape[-2:])
-    high_res = to_uint8(high_res[..., :height, :width])
+    high_res = round_to_uint8(high_res[..., :height, :width])
     scores = score_image(upscale(downscale(high_res, scale), scale), high_res, scale)
     luma = pixels_y(high_res, 0)
-    enlarged = to_uint8(imresize(imresize(luma.double(), Fraction(1, scale)), scale))
+    enlarged = round_to_uint8(imresize(imresize(luma.double(), Fraction(1, scale)), scale))
     inside = (..., slice(scale, -scale), slice(scale, -scale))
     return scores | {
         "psnr_y": psnr(enlarged[inside], luma[inside]),

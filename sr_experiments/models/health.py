@@ -44,6 +44,7 @@ def watch_output_clip(model: SRModel) -> Iterator[set[int]]:
     Example:
         >>> import torch
         >>> from sr_experiments.models import XLSR
+        >>> _ = torch.manual_seed(0)
         >>> model = XLSR()
         >>> _ = torch.nn.init.constant_(model.tail.bias[4:5], -9.0)
         >>> with torch.no_grad(), watch_output_clip(model) as dead:

@@ -12,6 +12,8 @@ from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
 FILE_IDENTIFIER = b"TFL3"
+# Marks our own files, whose pictures are in [0, 1].
+DESCRIPTION = "sr_experiments"
 SCHEMA_VERSION = 3
 # LiteRT reads weights where they lie in the file, so they start where vector loads may.
 ALIGNMENT = 16
@@ -80,7 +82,7 @@ class FlatModel:
             operator.builtinOptions = options
         self._operators.append(operator)
 
-    def finish(self, source: int, result: int, description: str) -> bytes:
+    def finish(self, source: int, result: int) -> bytes:
         """Write the file with one input and one output tensor."""
         subgraph = schema.SubGraphT()
         subgraph.name = b"main"
@@ -90,7 +92,7 @@ class FlatModel:
         subgraph.outputs = np.array([result], np.int32)
         model = schema.ModelT()
         model.version = SCHEMA_VERSION
-        model.description = description
+        model.description = DESCRIPTION
         model.subgraphs = [subgraph]
         model.buffers = self._buffers
         model.operatorCodes = [_code(code, version) for code, version in self._codes]

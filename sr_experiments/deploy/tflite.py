@@ -50,7 +50,6 @@ from sr_experiments.quantization.graph import (
     SymmetricPad,
 )
 
-DESCRIPTION = "sr_experiments"
 CHANNEL_AXIS = 3
 RELU6_BOUND = 6.0
 UINT8 = np.dtype(np.uint8)
@@ -157,7 +156,7 @@ class _Writer:
             code = BuiltinOperator.DEQUANTIZE if to_float else BuiltinOperator.QUANTIZE
             inner, result = result, self.tensor(last, self.sizes[last.name], np.dtype(output_type))
             self.add(Operation(code), [inner], result)
-        return self.flat.finish(source, result, DESCRIPTION)
+        return self.flat.finish(source, result)
 
     def write(self, node: Node) -> None:
         """Add the operators of one node."""

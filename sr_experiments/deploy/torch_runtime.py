@@ -1,0 +1,84 @@
+"""Running a network in eager PyTorch, behind the same interface as the files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sr_experiments.models.base import SRModel
+from sr_experiments.quantization.graph import receptive_radius
+from sr_experiments.quantization.trace import UnsupportedOperator, trace
+
+
+class TorchRuntime:
+    """A network on a device, in evaluation mode while it runs.
+
+    Args:
+        model: Moved to the device.
+        device: Of torch.
+        channels_last: Keep pixels, not planes, together in memory, which is faster on most CPUs.
+
+    Attributes:
+        name: ``torch``.
+        scale: The network's.
+        input_size: None: any.
+    """
+
+    input_size: tuple[int, int] | None = None
+
+    def __init__(
+        self, model: SRModel, device: str | torch.device = "cpu", channels_last: bool = False
+    ) -> None:
+        self._format = torch.channels_last if channels_last else torch.contiguous_format
+        self._device = torch.device(device)
+        self.model = model.to(self._device).to(memory_format=self._format)
+        self.name = f"torch{' channels-last' if channels_last else ''}"
+        self.scale = model.scale
+
+    @property
+    def threads(self) -> int:
+        """Of torch's operators."""
+        return torch.get_num_threads()
+
+    @cached_property
+    def radius(self) -> int | None:
+        """Low-resolution pixels it looks to each side; None where it cannot be traced."""
+        try:
+            return receptive_radius(trace(self.model))
+        except UnsupportedOperator:
+            return None
+
+    def predict(self, low_res: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Enlarge ``(N, H, W, 3)``; ``(N, scale * H, scale * W, 3)`` in 0..255, not rounded."""
+        prediction = self._run(self._image(low_res))
+        pixels: NDArray[np.float32] = prediction.permute(0, 2, 3, 1).mul(255).cpu().numpy()
+        return pixels
+
+    def prepare(self, low_res: NDArray[np.uint8]) -> Callable[[], object]:
+        """Put images in place; the result runs the network on them and does nothing else."""
+        image = self._image(low_res)
+
+        def run() -> None:
+            self._run(image)
+            if self._device.type == "cuda":
+                torch.cuda.synchronize(self._device)
+
+        return run
+
+    def _image(self, low_res: NDArray[np.uint8]) -> Tensor:
+        image = torch.from_numpy(np.ascontiguousarray(low_res)).to(self._device)
+        image = image.permute(0, 3, 1, 2).float() / 255
+        return image.contiguous(memory_format=self._format)
+
+    def _run(self, image: Tensor) -> Tensor:
+        training = self.model.training
+        self.model.eval()
+        with torch.inference_mode():
+            prediction: Tensor = self.model(image)
+        self.model.train(training)
+        return prediction

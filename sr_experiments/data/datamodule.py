@@ -1,5 +1,6 @@
 """The images of one experiment: what trains, what validates, what tests."""
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -83,10 +84,10 @@ class SRData:
         """Look for the sets and read their headers; nothing is decoded or written.
 
         Raises:
-            UserError: A value makes no sense, a set is absent or incomplete, an image is
-                unreadable or too small, or an image trains and is measured on too.
+            UserError: A value makes no sense, the cache cannot be written, a set is absent or
+                incomplete, an image is unreadable or too small, or trains and is measured on.
         """
-        self._check_values()
+        self._check_settings()
         training = self._find(self.train)
         measured = self._find(self.val)
         for files in self._find_tests().values():
@@ -124,7 +125,7 @@ class SRData:
         Raises:
             UserError: As `check`, or an image that cannot be decoded, or a full disk.
         """
-        self._check_values()
+        self._check_settings()
         self._train_store = self._pack("train", self._find(self.train), progress)
         self._val_pairs = Pairs(self._pack("val", self._find(self.val), progress))
         self._test_sets = {
@@ -194,7 +195,7 @@ class SRData:
             self._calibration[count, size] = plain(0)[0]
         return self._calibration[count, size]
 
-    def _check_values(self) -> None:
+    def _check_settings(self) -> None:
         for key, least in (
             ("scale", 1),
             ("batch_size", 1),
@@ -209,6 +210,13 @@ class SRData:
             raise UserError(
                 f"data.intensity={list(self.intensity)} are not factors above 0, at most 1; "
                 "data.intensity=[1.0] leaves the images as they are"
+            )
+        folders = (self.cache_dir, *self.cache_dir.absolute().parents)
+        existing = next(folder for folder in folders if folder.exists())
+        if not existing.is_dir() or not os.access(existing, os.W_OK):
+            raise UserError(
+                f"paths.cache_dir={self.cache_dir}: {existing} cannot be written to; name "
+                "another folder (or set SR_CACHE_DIR)"
             )
 
     def _find(self, specs: Sequence[str]) -> list[ImageFile]:

@@ -121,14 +121,20 @@ def packed(
         progress: Called with the images done and all.
 
     Raises:
-        UserError: An image cannot be used, or the disk is full.
+        UserError: An image cannot be used, or the cache cannot be written.
     """
     path = cache_dir / "packed" / f"{_content_key(files, scale)}-x{scale}.safetensors"
     if not path.is_file():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(path.with_suffix(".lock")):
-            if not path.is_file():  # another process may have packed it meanwhile
-                pack(files, scale, path, progress)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(path.with_suffix(".lock")):
+                if not path.is_file():  # another process may have packed it meanwhile
+                    pack(files, scale, path, progress)
+        except OSError as error:
+            raise UserError(
+                f"{path.parent} cannot be written ({error}); name another folder with "
+                "paths.cache_dir=... (or SR_CACHE_DIR)"
+            ) from error
     return PackedImages(path)
 
 

@@ -98,6 +98,12 @@ def test_a_mistake_is_explained_before_anything_is_decoded(
     assert not list(tmp_path.iterdir())
 
 
+def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"paths\.cache_dir=.*file cannot be written to"):
+        photos(tmp_path / "file" / "cache").check()
+
+
 def test_no_sets_at_all_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"data\.train names no set"):
         photos(tmp_path, train=[]).setup()

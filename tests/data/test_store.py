@@ -132,6 +132,12 @@ def test_a_full_disk_is_noticed_before_writing(
     assert not list(tmp_path.rglob("*.partial"))
 
 
+def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "packed").touch()
+    with pytest.raises(UserError, match=r"packed cannot be written .* paths\.cache_dir"):
+        packed(find_images("photos:val", None, tmp_path), 3, tmp_path)
+
+
 def test_an_image_smaller_than_the_scale_is_named(tmp_path: Path) -> None:
     Image.new("RGB", (40, 2)).save(tmp_path / "line.png")
     with pytest.raises(UserError, match=r"line\.png is smaller than scale=3"):

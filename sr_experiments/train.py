@@ -10,6 +10,7 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 from hydra.utils import instantiate
+from lightning.pytorch.callbacks import ProgressBar
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
@@ -266,6 +267,7 @@ def _fit(job: Job, parts: Parts, folder: RunFolder, resuming: bool) -> None:
     callbacks = [_instantiate(node, f"callbacks.{name}") for name, node in config.callbacks.items()]
     kept = [item for item in callbacks if parts.mode is not None or not isinstance(item, Int8Drop)]
     folder.last_checkpoint.parent.mkdir(exist_ok=True)
+    progress = progress_callback()
     trainer = pl.Trainer(
         accelerator=config.trainer.accelerator,
         devices=1,
@@ -274,11 +276,12 @@ def _fit(job: Job, parts: Parts, folder: RunFolder, resuming: bool) -> None:
         gradient_clip_val=config.trainer.gradient_clip,
         callbacks=[
             *kept,
-            progress_callback(),
+            progress,
             RunRecord(folder, loggers),
             Checkpoints(folder.last_checkpoint, folder.best_checkpoint),
         ],
         logger=False,
+        enable_progress_bar=isinstance(progress, ProgressBar),
         enable_model_summary=False,
         num_sanity_val_steps=0,
         default_root_dir=folder.path,
@@ -322,4 +325,5 @@ def _quiet_lightning() -> None:
     # Advertisements and hints that no user of a configured run can act on.
     for name in ("lightning.pytorch", "lightning.fabric", "pytorch_lightning"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore", ".*does not have many workers.*")
+    # Lightning 2.6 asks torch's pytree in a way that torch 2.15 deprecates.
+    warnings.filterwarnings("ignore", ".*treespec, LeafSpec.*")

@@ -130,7 +130,7 @@ def _check_value(key: str, default: Any, value: Any) -> None:
             return
         if kind is str and isinstance(value, int | float):
             return  # a name may look like a number
-        raise UserError(f"{key}={value} is not {words} (default: {key}={default})")
+        raise UserError(f"{key}={value!s} is not {words} (default: {key}={default!s})")
 
 
 def _first_line(error: BaseException) -> str:

@@ -39,11 +39,8 @@ def cpu() -> dict[str, object]:
     info = Path("/proc/cpuinfo")
     if info.is_file():
         text = info.read_text(encoding="utf-8", errors="replace")
-    fields = dict(
-        (part.strip() for part in line.split(":", 1))
-        for line in reversed(text.splitlines())
-        if ":" in line
-    )
+    pairs = (line.partition(":") for line in text.splitlines() if ":" in line)
+    fields = {name.strip(): value.strip() for name, _, value in pairs}
     flags = fields.get("flags", fields.get("Features", "")).split()
     return {
         "model": fields.get("model name", platform.processor() or platform.machine()),

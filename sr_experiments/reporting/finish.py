@@ -1,19 +1,22 @@
 """The end of a run: test the shipped files, print the table, draw the strips."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from torch import Tensor
 
-from sr_experiments.data import SRData
+from sr_experiments.data import Pair, SRData
 from sr_experiments.deploy.latency import measure
 from sr_experiments.deploy.runtimes import LiteRTRuntime, TorchRuntime
 from sr_experiments.deploy.scoring import predict_image
+from sr_experiments.functional.resize import upscale
 from sr_experiments.metrics import psnr_rgb
+from sr_experiments.reporting.evaluation import BASELINE, score_networks
 from sr_experiments.reporting.run_folder import RunFolder
-from sr_experiments.reporting.scores import Pair, Predictor, SetScore, bicubic, score_set
+from sr_experiments.reporting.scores import Predictor, SetScore
 from sr_experiments.reporting.shipping import HEIGHT, WIDTH, Shipped
 from sr_experiments.reporting.strips import comparison_strip
 
@@ -27,18 +30,15 @@ def finish(folder: RunFolder, shipped: Shipped, data: SRData, threads: int) -> d
     Returns:
         The values that ``summary.json`` gains.
     """
-    predictors: dict[str, Predictor] = {"bicubic": bicubic(data.scale)}
     fp32 = TorchRuntime(shipped.network)
-    predictors["fp32"] = lambda image: predict_image(fp32, image)
+    predictors: dict[str, Predictor] = {"fp32": lambda image: predict_image(fp32, image)}
     if shipped.int8 is not None:
         int8 = LiteRTRuntime(shipped.int8, threads=threads)
         predictors["int8"] = lambda image: predict_image(int8, image)
     scores: dict[str, dict[str, SetScore]] = {}
     for name, pairs in data.test_sets().items():
         remembered = {key: _Remember(predict) for key, predict in predictors.items()}
-        scores[name] = {
-            key: score_set(predict, pairs, data.scale) for key, predict in remembered.items()
-        }
+        scores[name] = score_networks(pairs, remembered, data.scale)
         _draw(folder, name, pairs, remembered, data.scale)
     latency = None
     if shipped.int8 is not None:
@@ -76,9 +76,9 @@ class _Remember:
 
     def __init__(self, predict: Predictor) -> None:
         self.predict = predict
-        self.pictures: list[Any] = []
+        self.pictures: list[Tensor] = []
 
-    def __call__(self, low_res: Any) -> Any:
+    def __call__(self, low_res: Tensor) -> Tensor:
         picture = self.predict(low_res)
         if len(self.pictures) < STRIPS:
             self.pictures.append(picture)
@@ -88,16 +88,18 @@ class _Remember:
 def _draw(
     folder: RunFolder,
     set_name: str,
-    pairs: list[Pair],
+    pairs: Sequence[Pair],
     predictors: Mapping[str, _Remember],
     scale: int,
 ) -> None:
     images = folder.path / "images"
     images.mkdir(exist_ok=True)
-    for index, (name, low_res, high_res) in enumerate(pairs[:STRIPS]):
-        pictures = {key: predict.pictures[index] for key, predict in predictors.items()}
+    for index in range(min(STRIPS, len(pairs))):
+        name, low_res, high_res = pairs[index]
+        pictures = {BASELINE: upscale(low_res, scale)}
+        pictures |= {key: predict.pictures[index] for key, predict in predictors.items()}
         captions = {
-            f"{key.upper() if key != 'bicubic' else key} "
+            f"{key if key == BASELINE else key.upper()} "
             f"{psnr_rgb(picture, high_res, scale):.2f} dB": picture
             for key, picture in pictures.items()
         }

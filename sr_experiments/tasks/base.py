@@ -63,7 +63,10 @@ class SuperResolutionTask(pl.LightningModule):
     @property
     def shipped(self) -> SRModel:
         """The network that is validated, exported and shipped."""
-        return self.average.module if self.average is not None else self.network
+        if self.average is None:
+            return self.network
+        assert isinstance(self.average.module, SRModel)
+        return self.average.module
 
     def forward(self, low_res: Tensor) -> Tensor:
         """Enlarge a batch, (N, 3, H, W) in [0, 1], with the network that is shipped."""

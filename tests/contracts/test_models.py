@@ -18,6 +18,7 @@ from sr_experiments.deploy.tflite import int8_model
 from sr_experiments.errors import UserError
 from sr_experiments.functional.resize import downscale
 from sr_experiments.models import SRModel, collapse, count_parameters, load_model, save_model
+from sr_experiments.models.blocks import Reparameterised
 from sr_experiments.quantization.modes import PostTraining
 from sr_experiments.quantization.trace import trace
 
@@ -81,11 +82,16 @@ def lively(model: nn.Module, deviation: float) -> Iterator[None]:
         return output * factor
 
     layers = [m for m in model.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)]
+    online = [m for m in model.modules() if isinstance(m, Reparameterised) and m.online]
+    for block in online:  # which do not call their layers
+        block.online = False
     handles = [layer.register_forward_hook(rescale) for layer in layers]
     with torch.no_grad():
         yield
     for handle in handles:
         handle.remove()
+    for block in online:
+        block.online = True
 
 
 def lively_network(name: str, deviation: float = 0.3, **options: Any) -> SRModel:
@@ -106,10 +112,13 @@ def test_output_is_scale_times_the_input_at_odd_sizes(name: str, scale: int) -> 
 
 
 @every_network
-def test_yaml_shows_every_option_with_its_default(name: str) -> None:
+def test_yaml_shows_every_option_and_the_defaults_if_it_is_the_modules_own(name: str) -> None:
     shown = config(name)
-    options = inspect.signature(get_class(shown.pop("_target_"))).parameters
-    assert shown == {option: parameter.default for option, parameter in options.items()}
+    network = get_class(shown.pop("_target_"))
+    options = inspect.signature(network).parameters
+    assert shown.keys() == options.keys()
+    if network.__module__.endswith(f".{name}"):
+        assert shown == {option: parameter.default for option, parameter in options.items()}
 
 
 @every_network
@@ -215,5 +224,6 @@ def test_int8_file_is_as_near_to_the_network_as_its_fake_quantised_twin(
     runtime.invoke()
     output = runtime.get_tensor(runtime.get_output_details()[0]["index"])
     measured = signal_to_noise(torch.from_numpy(output.copy()).permute(0, 3, 1, 2), expected)
-    assert measured > 20
+    # One scale is coarse for a kernel that also passes its input on: a folded identity.
+    assert measured > (20 if per_channel else 15)
     assert measured == pytest.approx(signal_to_noise(fake, expected), abs=0.5)

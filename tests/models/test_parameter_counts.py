@@ -6,7 +6,36 @@ import pytest
 import torch
 
 from sr_experiments import models
-from sr_experiments.models import ABPN, EDSR, ESPCN, FSRCNN, VDSR, XLSR, Bicubic, EMSRNet, SRModel
+from sr_experiments.models import (
+    ABPN,
+    ACSR,
+    EDSR,
+    ESPCN,
+    FSRCNN,
+    HOPN,
+    KLN,
+    RPQ,
+    S2R2,
+    SCSRN,
+    VDSR,
+    XCAT,
+    XLSR,
+    AntinsNet,
+    Bicubic,
+    BilibiliNet,
+    BOENet,
+    DoubleZ,
+    EMSRNet,
+    Lab216Net,
+    MobileSR,
+    NCNet,
+    PureConvSR,
+    RepGSR,
+    SkipSkip,
+    SRModel,
+    VccipNet,
+    collapse,
+)
 from sr_experiments.models.base import count_parameters
 
 COUNTS: list[tuple[type[SRModel], dict[str, Any], int]] = [
@@ -26,7 +55,46 @@ COUNTS: list[tuple[type[SRModel], dict[str, Any], int]] = [
     (EDSR, {"channels": 256, "num_blocks": 32, "res_scale": 0.1}, 43_680_003),
     (EDSR, {"scale": 4, "channels": 256, "num_blocks": 32, "res_scale": 0.1}, 43_089_923),
     (EMSRNet, {}, 45_691),
+    (ABPN, {"block": "rrrb"}, 140_203),  # ICL: "140K to 42.5K"
+    (ABPN, {"channels": 20, "num_blocks": 6, "tail": False}, 27_167),
+    (HOPN, {}, 35_951),
+    (BOENet, {}, 43_035),
+    (NCNet, {}, 52_279),
+    (DoubleZ, {}, 50_379),
+    (DoubleZ, {"anchor": "conv1"}, 49_731),
+    (S2R2, {}, 35_563),
+    (Lab216Net, {}, 64_943),
+    (AntinsNet, {}, 27_363),
+    (SkipSkip, {}, 43_376),
+    (BilibiliNet, {}, 57_915),
+    (MobileSR, {}, 66_636),
+    (XCAT, {}, 13_873),
+    (SCSRN, {}, 420_468),
+    (PureConvSR, {}, 109_328),
+    (VccipNet, {}, 102_367),
+    (RPQ, {}, 874_134),
+    (ACSR, {}, 992_363),
+    (RepGSR, {}, 1_081_975),
+    (KLN, {}, 94_932),
     (Bicubic, {}, 0),
+]
+
+
+COLLAPSED: list[tuple[type[SRModel], dict[str, Any], int]] = [
+    (ABPN, {"block": "rrrb"}, 42_539),
+    (ABPN, {"block": "repvgg", "end_block": "repvgg"}, 42_539),
+    (ABPN, {"channels": 32, "block": "repvgg", "end_block": "repvgg"}, 52_279),
+    (NCNet, {}, 52_279),
+    (VccipNet, {}, 50_119),
+    (SCSRN, {}, 55_668),
+    (PureConvSR, {}, 37_199),
+    (RPQ, {}, 43_148),
+    # what pruning may leave, 9 * in * out + out for each layer
+    (RPQ, {"channels": [10, 11, 12, 13, 14]}, 280 + 1_001 + 1_200 + 1_417 + 1_652 + 3_429),
+    (ACSR, {}, 97_635),
+    (ACSR, {"channels": 32, "num_blocks": 9}, 105_755),
+    (RepGSR, {}, 56_671),
+    (KLN, {}, 43_791),
 ]
 
 
@@ -42,3 +110,10 @@ def test_no_network_is_missing_from_the_table() -> None:
     exported = [getattr(models, name) for name in models.__all__]
     networks = {item for item in exported if isinstance(item, type) and issubclass(item, SRModel)}
     assert networks - {SRModel} == {network for network, _, _ in COUNTS}
+
+
+@pytest.mark.parametrize(("network", "options", "count"), COLLAPSED)
+def test_collapsed_network_has_the_published_number_of_parameters(
+    network: type[SRModel], options: dict[str, Any], count: int
+) -> None:
+    assert count_parameters(collapse(network(**options))) == count

@@ -13,7 +13,7 @@ in SESR, which the report cites for collapsing. Clip: not stated, on.
 from torch import Tensor, nn
 
 from sr_experiments.models.base import SRModel
-from sr_experiments.models.blocks import initialise, make_anchor
+from sr_experiments.models.blocks import initialise, make_anchor, start_quietly
 from sr_experiments.models.blocks.clb import CollapsibleLinearBlock
 
 
@@ -53,6 +53,7 @@ class ACSR(SRModel):
         self.anchor = make_anchor("repeat", scale)
         self.shuffle = nn.PixelShuffle(scale)
         initialise(self)
+        start_quietly(self.tail, 0.0)
 
     def forward(self, low_res: Tensor) -> Tensor:
         """Enlarge (N, 3, H, W) in [0, 1] to (N, 3, scale * H, scale * W)."""

@@ -10,7 +10,7 @@ mentions no clip but an operator that fixes the output's range: the clip does th
 from torch import Tensor, nn
 
 from sr_experiments.models.base import SRModel
-from sr_experiments.models.blocks import initialise, make_conv
+from sr_experiments.models.blocks import GREY, initialise, make_conv, start_quietly
 
 
 class AntinsNet(SRModel):
@@ -40,6 +40,7 @@ class AntinsNet(SRModel):
         self.tail = make_conv("conv", channels, 3 * scale**2)
         self.shuffle = nn.PixelShuffle(scale)
         initialise(self)
+        start_quietly(self.tail, GREY)
 
     def forward(self, low_res: Tensor) -> Tensor:
         """Enlarge (N, 3, H, W) in [0, 1] to (N, 3, scale * H, scale * W)."""

@@ -11,7 +11,7 @@ would need the odd width of 37.
 from torch import Tensor, nn
 
 from sr_experiments.models.base import SRModel
-from sr_experiments.models.blocks import initialise, make_conv
+from sr_experiments.models.blocks import GREY, initialise, make_conv, start_quietly
 
 
 class EMSRNet(SRModel):
@@ -42,6 +42,7 @@ class EMSRNet(SRModel):
         self.tail = make_conv("conv", channels, 3 * scale**2)
         self.shuffle = nn.PixelShuffle(scale)
         initialise(self)
+        start_quietly(self.tail, GREY)
 
     def forward(self, low_res: Tensor) -> Tensor:
         """Enlarge (N, 3, H, W) in [0, 1] to (N, 3, scale * H, scale * W)."""

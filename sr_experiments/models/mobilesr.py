@@ -10,7 +10,7 @@ would exceed it, 26 fit too. Clip: not stated, on.
 from torch import Tensor, nn
 
 from sr_experiments.models.base import SRModel
-from sr_experiments.models.blocks import initialise, make_anchor, make_conv
+from sr_experiments.models.blocks import initialise, make_anchor, make_conv, start_quietly
 
 
 class MobileSR(SRModel):
@@ -44,6 +44,7 @@ class MobileSR(SRModel):
         self.anchor = make_anchor("repeat", scale)
         self.shuffle = nn.PixelShuffle(scale)
         initialise(self)
+        start_quietly(self.tail, 0.0)
 
     def forward(self, low_res: Tensor) -> Tensor:
         """Enlarge (N, 3, H, W) in [0, 1] to (N, 3, scale * H, scale * W)."""

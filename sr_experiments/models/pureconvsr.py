@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from sr_experiments.functional.kernels import enlarge_kernel, identity_kernel
 from sr_experiments.models.base import SRModel
-from sr_experiments.models.blocks import Collapsible, initialise, make_conv
+from sr_experiments.models.blocks import Collapsible, initialise, make_conv, start_quietly
 from sr_experiments.models.blocks.anchor import COLOURS, nearest_kernel
 from sr_experiments.models.blocks.collapsible import kernel_of
 
@@ -55,6 +55,7 @@ class PureConvSR(SRModel):
         self.tail = _AnchoredTail(tail, channels, scale, clip_output)
         self.shuffle = nn.PixelShuffle(scale)
         initialise(self)
+        start_quietly(self.tail, 0.0)
 
     def forward(self, low_res: Tensor) -> Tensor:
         """Enlarge (N, 3, H, W) in [0, 1] to (N, 3, scale * H, scale * W)."""

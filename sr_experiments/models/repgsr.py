@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from sr_experiments.models.base import SRModel
-from sr_experiments.models.blocks import initialise
+from sr_experiments.models.blocks import GREY, initialise, start_quietly
 from sr_experiments.models.blocks.clb import CollapsibleLinearBlock
 
 
@@ -48,6 +48,7 @@ class RepGSR(SRModel):
         self.tail = _linear(channels, 3 * scale**2, expansion, online)
         self.shuffle = nn.PixelShuffle(scale)
         initialise(self)
+        start_quietly(self.tail, GREY)
 
     def forward(self, low_res: Tensor) -> Tensor:
         """Enlarge (N, 3, H, W) in [0, 1] to (N, 3, scale * H, scale * W)."""

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from sr_experiments.errors import UserError
 from sr_experiments.models.base import SRModel
-from sr_experiments.models.blocks import initialise
+from sr_experiments.models.blocks import GREY, initialise, start_quietly
 from sr_experiments.models.blocks.clb import CollapsibleLinearBlock
 
 
@@ -66,6 +66,7 @@ class RPQ(SRModel):
         self.body = nn.Sequential(*chain[:-1])
         self.shuffle = nn.PixelShuffle(scale)
         initialise(self)
+        start_quietly(self.body[-1], GREY)
 
     def forward(self, low_res: Tensor) -> Tensor:
         """Enlarge (N, 3, H, W) in [0, 1] to (N, 3, scale * H, scale * W)."""

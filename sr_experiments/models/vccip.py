@@ -9,6 +9,7 @@ convolution is linear: a residual has both signs.
 """
 
 from sr_experiments.models.abpn import ABPN
+from sr_experiments.models.blocks import start_quietly
 
 
 class VccipNet(ABPN):
@@ -31,3 +32,4 @@ class VccipNet(ABPN):
         block: str = "vccip",
     ) -> None:
         super().__init__(scale, channels, num_blocks, clip_output, block=block, tail=False)
+        start_quietly(self.tail, 0.0)

@@ -12,7 +12,7 @@ from sr_experiments.models.blocks.channel_offset import ChannelOffset
 from sr_experiments.models.blocks.clipped_relu import ClippedReLU, hidden_activation
 from sr_experiments.models.blocks.collapsible import Collapsible, Reparameterised, ScaledConv2d
 from sr_experiments.models.blocks.factory import BLOCKS, make_conv
-from sr_experiments.models.blocks.initialise import initialise
+from sr_experiments.models.blocks.initialise import GREY, initialise, start_quietly
 from sr_experiments.models.blocks.repeat_channels import RepeatChannels
 
 LEAF_MODULES: tuple[type[nn.Module], ...] = (
@@ -25,6 +25,7 @@ LEAF_MODULES: tuple[type[nn.Module], ...] = (
 
 __all__ = [
     "BLOCKS",
+    "GREY",
     "LEAF_MODULES",
     "BicubicUpscale",
     "ChannelOffset",
@@ -38,4 +39,5 @@ __all__ = [
     "initialise",
     "make_anchor",
     "make_conv",
+    "start_quietly",
 ]

@@ -68,10 +68,9 @@ class BranchSum(Reparameterised):
         identity: bool,
         online: bool = False,
     ) -> None:
-        super().__init__(online)
+        super().__init__(identity, online)
         self.branches = nn.ModuleList(branches)
         self.kernel_size = kernel_size
-        self.identity = identity
 
     def expanded(self, x: Tensor) -> Tensor:
         """Sum of the branches' outputs."""

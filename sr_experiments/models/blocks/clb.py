@@ -44,12 +44,11 @@ class CollapsibleLinearBlock(Reparameterised):
         bias: bool = True,
         online: bool = False,
     ) -> None:
-        super().__init__(online)
+        same = channels_in == channels_out
+        super().__init__(identity and same, online)
         if layers not in (2, 3):
             raise UserError(f"A collapsible linear block has 2 or 3 layers, not {layers}.")
         self.pad = kernel_size // 2
-        same = channels_in == channels_out
-        self.identity = identity and same
         middle_in = channels_in if layers == 2 else width
         self.squeeze = nn.Conv2d(channels_in, width, 1, bias=bias) if layers == 3 else None
         self.middle = nn.Conv2d(middle_in, width, kernel_size, bias=bias)

@@ -42,6 +42,7 @@ class Reparameterised(Collapsible):
     """A block that is wider or has more branches while it trains.
 
     Args:
+        identity: Whether the block adds its input.
         online: Fold at every step and run on the folded kernel: the same function at the cost
             and memory of one convolution, with the gradients of the wide block (Bhardwaj et al.,
             2022, arXiv:2103.09404). False runs the branches themselves.
@@ -50,8 +51,9 @@ class Reparameterised(Collapsible):
         (N, C_in, H, W) to (N, C_out, H, W).
     """
 
-    def __init__(self, online: bool = False) -> None:
+    def __init__(self, identity: bool, online: bool = False) -> None:
         super().__init__()
+        self.identity = identity
         self.online = online
 
     @abstractmethod

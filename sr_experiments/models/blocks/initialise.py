@@ -1,16 +1,70 @@
-"""How the plain networks start."""
+"""How the plain networks start, so that no output channel is dead at the clip from the first step.
 
+PyTorch's own random biases leave some dead (``models.health``), and so do features that grow from
+layer to layer.
+"""
+
+import math
+
+import torch
 from torch import nn
+
+from sr_experiments.models.blocks.branches import BranchSum
+from sr_experiments.models.blocks.collapsible import Reparameterised
+
+GREY = 0.5
+SMALL = 0.1
+BESIDE_INPUT = 0.5
 
 
 def initialise(network: nn.Module) -> None:
     """Glorot-normal kernels and zero biases in every convolution, as NJU-Jet's ABPN.
 
-    PyTorch's own random biases leave output channels dead at the clip from the first step
-    (``models.health``); without biases a network starts near nothing, or near its anchor.
+    Inside a re-parameterised block, where layers follow one another without activation, each
+    keeps the variance of its input (1 / fan-in), and parallel branches share it, so that the
+    folded kernel starts about as strong as a plain one; half as strong where a block adds its
+    input, which would else grow from block to block.
     """
+    inside = {
+        conv
+        for block in network.modules()
+        if isinstance(block, Reparameterised)
+        for conv in block.modules()
+    }
     for module in network.modules():
-        if isinstance(module, nn.Conv2d):
+        if not isinstance(module, nn.Conv2d):
+            continue
+        if module in inside:
+            nn.init.normal_(module.weight, std=1 / math.sqrt(module.weight[0].numel()))
+        else:
             nn.init.xavier_normal_(module.weight)
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+    for block in network.modules():
+        if isinstance(block, Reparameterised):
+            branches = list(block.branches) if isinstance(block, BranchSum) else [block]
+            strength = (BESIDE_INPUT if block.identity else 1.0) / math.sqrt(len(branches))
+            for branch in branches:
+                _scale(_last_conv(branch), strength)
+
+
+def start_quietly(tail: nn.Module, level: float) -> None:
+    """Let the last layer start near a level, inside the clip wherever the features are.
+
+    Args:
+        tail: The convolution or block that makes the sub-pixels.
+        level: ``GREY`` where nothing is added to them, 0 on top of an anchor.
+    """
+    conv = _last_conv(tail)
+    _scale(conv, SMALL)
+    assert conv.bias is not None
+    nn.init.constant_(conv.bias, level)
+
+
+def _last_conv(module: nn.Module) -> nn.Conv2d:
+    return [layer for layer in module.modules() if isinstance(layer, nn.Conv2d)][-1]
+
+
+@torch.no_grad()
+def _scale(conv: nn.Conv2d, factor: float) -> None:
+    conv.weight.mul_(factor)

@@ -29,9 +29,8 @@ class RRRB(Reparameterised):
         ratio: int = 2,
         online: bool = False,
     ) -> None:
-        super().__init__(online)
+        super().__init__(channels_in == channels_out, online)
         self.pad = kernel_size // 2
-        self.identity = channels_in == channels_out
         width = ratio * max(channels_in, channels_out)
         self.expand = nn.Conv2d(channels_in, width, 1)
         self.middle = nn.Conv2d(width, width, kernel_size)

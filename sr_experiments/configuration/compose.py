@@ -144,7 +144,7 @@ def _close(word: str, known: Sequence[str]) -> str:
 
 def _keys(config: DictConfig, prefix: str = "") -> Iterator[str]:
     for name in config:
-        key = f"{prefix}{name}"
+        key = f"{prefix}{name!s}"
         yield key
         if not OmegaConf.is_missing(config, name) and OmegaConf.is_dict(config[name]):
             yield from _keys(config[name], f"{key}.")

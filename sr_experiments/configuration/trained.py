@@ -1,0 +1,233 @@
+"""Which network a verb is about: ``run=``, ``file=`` or ``model=``, and what executes it.
+
+A run folder may come from a stranger. So nothing in it is trusted to name code: its weights
+go through ``models.load_model``, which builds this package's networks only, and its
+configuration is never instantiated.
+"""
+
+import importlib.util
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sr_experiments.configuration.options import SourceOptions
+from sr_experiments.errors import UserError
+from sr_experiments.reporting.environment import usable_cores
+from sr_experiments.reporting.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from sr_experiments.deploy.runtimes import Runtime
+    from sr_experiments.models import SRModel
+
+RUNTIMES = ("int8", "fp32", "torch", "onnx")
+SHIPPED = {"int8": "model_int8.tflite", "fp32": "model_fp32.tflite"}
+WEIGHTS = "model.safetensors"
+DEFAULT_SCALE = 3
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A network at hand.
+
+    Attributes:
+        label: How tables call it.
+        files: Runtime to a file that it executes as it is.
+        build: Makes the network in torch; None where only a file is known.
+        threads: Of the runtimes that are opened.
+        device: Of torch.
+        folder: Its run folder, if any.
+    """
+
+    label: str
+    files: Mapping[str, Path]
+    build: "Callable[[], SRModel] | None"
+    threads: int
+    device: str = "cpu"
+    folder: RunFolder | None = None
+
+    def available(self) -> list[str]:
+        """Runtimes that `open` can make here, the most deployable first."""
+        names = [name for name in self.files if name not in RUNTIMES]
+        for name in RUNTIMES:
+            made = self.build is not None and name != "int8"
+            if name == "onnx" and importlib.util.find_spec("onnxruntime") is None:
+                made = False
+            if name in self.files or made:
+                names.append(name)
+        return names
+
+    def network(self) -> "SRModel":
+        """The network in torch, in evaluation mode.
+
+        Raises:
+            UserError: Only a file is known.
+        """
+        if self.build is None:
+            raise UserError(
+                f"{self.label} is a finished file: for this, name a run folder (run=...) or a "
+                f"{WEIGHTS} (file=...)"
+            )
+        return self.build()
+
+    def open(self, runtime: str | None = None) -> "Runtime":
+        """What executes the network.
+
+        Args:
+            runtime: One of ``available()``; None: the first.
+
+        Raises:
+            UserError: There is no such runtime for it.
+        """
+        name = runtime or self.available()[0]
+        if name in self.files:
+            from sr_experiments.deploy.runtimes import open_runtime
+
+            return open_runtime(self.files[name], threads=self.threads)
+        return self._made(name)
+
+    def _made(self, name: str) -> "Runtime":
+        if name == "int8":
+            raise UserError(
+                f"{self.label} has no INT8 file: write one with python -m sr_experiments.export "
+                "... output=..., and name it with file=..."
+            )
+        network = self.network()
+        import torch
+
+        torch.set_num_threads(self.threads)
+        from sr_experiments.deploy import runtimes
+
+        if name == "torch":
+            _check_device(self.device)
+            return runtimes.TorchRuntime(network, device=self.device)
+        from sr_experiments.models import collapse
+        from sr_experiments.quantization.trace import trace
+
+        graph = trace(collapse(network))
+        if name == "fp32":
+            from sr_experiments.deploy.tflite import float_model
+
+            return runtimes.LiteRTRuntime(float_model(graph), threads=self.threads)
+        from sr_experiments.deploy.onnx import onnx_model
+
+        return runtimes.ONNXRuntime(onnx_model(graph), threads=self.threads)
+
+
+def find(
+    options: SourceOptions,
+    runtime: str | None = None,
+    threads: int | None = None,
+    device: str = "cpu",
+) -> Trained:
+    """The network that a verb's options name; nothing heavy is loaded yet.
+
+    Args:
+        options: ``run``, ``file`` or ``model``.
+        runtime: Checked here, before anything is loaded.
+        threads: CPU threads; None: every usable core.
+        device: Of torch.
+
+    Raises:
+        UserError: None or several are named, or what is named is not there.
+    """
+    given = [name for name in ("run", "file", "model") if getattr(options, name) is not None]
+    if len(given) != 1:
+        said = f"not {' and '.join(given)} together" if given else "none is given"
+        raise UserError(f"name one network with run=, file= or model=; {said}")
+    if runtime is not None and runtime not in RUNTIMES:
+        raise UserError(f"runtime={runtime} does not exist: use {', '.join(RUNTIMES)}")
+    threads = usable_cores() if threads is None else threads
+    if threads < 1:
+        raise UserError(f"threads={threads} is below 1")
+    if options.run is not None:
+        return _of_run(Path(options.run), threads, device)
+    if options.file is not None:
+        return _of_file(Path(options.file), runtime, threads, device)
+    return _of_name(str(options.model), options.scale, threads, device)
+
+
+def open_checked(options: SourceOptions, trained: Trained, runtime: str | None) -> "Runtime":
+    """Open a runtime and compare its scale with the one that was asked for.
+
+    Raises:
+        UserError: They differ.
+    """
+    opened = trained.open(runtime)
+    if options.scale is not None and options.scale != opened.scale:
+        raise UserError(f"scale={options.scale}: {trained.label} enlarges x{opened.scale}")
+    return opened
+
+
+def _of_run(path: Path, threads: int, device: str) -> Trained:
+    if not path.is_dir():
+        raise UserError(f"run={path}: there is no such folder")
+    folder = RunFolder(path)
+    weights = path / WEIGHTS
+    if not weights.is_file():
+        raise UserError(f"run={path} {_why_not(folder)}")
+    files = {name: path / file for name, file in SHIPPED.items() if (path / file).is_file()}
+    return Trained(path.name, files, _loader(weights), threads, device, folder)
+
+
+def _why_not(folder: RunFolder) -> str:
+    status = folder.status()
+    if status is not None:
+        return f"is {status} and has no {WEIGHTS} yet; the command that started it goes on with it"
+    inside = sorted(path.parent for path in folder.path.glob(f"*/{WEIGHTS}"))
+    hint = f"; the newest run inside is run={inside[-1]}" if inside else ""
+    return f"is no run folder: it has no {WEIGHTS}{hint}"
+
+
+def _of_file(path: Path, runtime: str | None, threads: int, device: str) -> Trained:
+    if not path.is_file():
+        raise UserError(f"file={path}: there is no such file")
+    suffix = path.suffix.lower()
+    if suffix == ".safetensors":
+        return Trained(path.name, {}, _loader(path), threads, device)
+    if suffix not in (".tflite", ".onnx"):
+        raise UserError(f"file={path}: use a .tflite, .onnx or .safetensors file")
+    if runtime is not None:
+        raise UserError(f"runtime={runtime} is not for a {suffix} file, which is run as is")
+    return Trained(path.name, {suffix[1:]: path}, None, threads)
+
+
+def _of_name(name: str, scale: int | None, threads: int, device: str) -> Trained:
+    from sr_experiments.configuration.compose import check
+
+    config = check([f"model={name}", f"scale={scale or DEFAULT_SCALE}"])
+
+    def build() -> "SRModel":
+        from hydra.utils import instantiate
+
+        from sr_experiments.models import SRModel
+
+        network = instantiate(config.model)  # of this installation's conf/, no stranger's
+        assert isinstance(network, SRModel)
+        if network.trainable:
+            raise UserError(
+                f"model={name} is untrained: name a trained one with run=... or file=..., or train "
+                f"it with: python -m sr_experiments model={name}"
+            )
+        return network.eval()
+
+    return Trained(name, {}, build, threads, device)
+
+
+def _loader(weights: Path) -> "Callable[[], SRModel]":
+    def load() -> "SRModel":
+        from sr_experiments.models import load_model
+
+        return load_model(weights)
+
+    return load
+
+
+def _check_device(device: str) -> None:
+    import torch
+
+    kind = device.partition(":")[0]
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise UserError(f"device={device}: no CUDA device here; use device=cpu")
+    if kind not in ("cpu", "cuda"):
+        raise UserError(f"device={device} is not cpu, cuda or cuda:<index>")

@@ -1,0 +1,158 @@
+"""A network as files for other runtimes, and proof that they compute the same."""
+
+import importlib.util
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sr_experiments.data import SRData
+from sr_experiments.deploy.parity import Parity, compare
+from sr_experiments.deploy.runtimes import LiteRTRuntime, ONNXRuntime, Runtime, to_uint8
+from sr_experiments.deploy.tflite import float_model, int8_model
+from sr_experiments.functional.pixels import to_float
+from sr_experiments.functional.pixels import to_uint8 as to_picture
+from sr_experiments.metrics import psnr_rgb
+from sr_experiments.models import SRModel, collapse
+from sr_experiments.quantization.fake import QuantizedGraph
+from sr_experiments.quantization.graph import Graph
+from sr_experiments.quantization.modes import PostTraining
+from sr_experiments.quantization.trace import trace
+
+FP32, INT8, ONNX = "model_fp32.tflite", "model_int8.tflite", "model.onnx"
+
+
+@dataclass(frozen=True)
+class Export:
+    """A network's files, not written yet.
+
+    Attributes:
+        network: The deployable twin.
+        graph: What every file was written from.
+        quantized: The same with a scale for every tensor.
+        files: Name to content; ONNX only where its libraries are installed.
+    """
+
+    network: SRModel
+    graph: Graph
+    quantized: QuantizedGraph
+    files: dict[str, bytes]
+
+
+@dataclass(frozen=True)
+class Check:
+    """One file against what it must equal.
+
+    Attributes:
+        file: Name.
+        against: What it was compared with.
+        parity: Of the 8-bit pictures.
+        psnr_difference: PSNR of the file less that of the other, dB.
+    """
+
+    file: str
+    against: str
+    parity: Parity
+    psnr_difference: float
+
+
+def export_names() -> list[str]:
+    """Files that this installation can write and check."""
+    onnx = all(importlib.util.find_spec(name) for name in ("onnx", "onnxruntime"))
+    return [FP32, INT8, *([ONNX] if onnx else [])]
+
+
+def export(
+    network: SRModel,
+    mode: PostTraining,
+    calibration: Tensor,
+    *,
+    height: int,
+    width: int,
+    resizable: bool,
+) -> Export:
+    """Collapse, trace, quantise and write.
+
+    Args:
+        network: On the CPU.
+        mode: How to quantise.
+        calibration: (N, 3, h, w) in [0, 1], what ranges are measured on.
+        height: Of the TFLite files' input.
+        width: Of the TFLite files' input.
+        resizable: Let users of the TFLite files change height and width.
+
+    Raises:
+        UserError: The network has an operator that the targets cannot run.
+    """
+    twin = collapse(network)
+    graph = trace(twin)
+    quantized = mode.quantize(graph, calibration)
+    files = {
+        FP32: float_model(graph, height=height, width=width, resizable=resizable),
+        INT8: int8_model(quantized, height=height, width=width, resizable=resizable),
+    }
+    if ONNX in export_names():
+        from sr_experiments.deploy.onnx import onnx_model
+
+        files[ONNX] = onnx_model(graph)
+    return Export(twin, graph, quantized, files)
+
+
+def check(exported: Export, low_res: Tensor, high_res: Tensor) -> Iterator[Check]:
+    """Compare every file with torch, on one photo.
+
+    Args:
+        exported: What `export` made.
+        low_res: (3, h, w) uint8; of the files' own size where that is fixed.
+        high_res: (3, scale * h, scale * w) uint8.
+    """
+    with torch.no_grad():
+        batch = to_float(low_res)[None]
+        plain = to_picture(exported.network(batch))[0]
+        fake = to_picture(exported.quantized.run(batch))[0]
+    scale = exported.network.scale
+    for name, content in exported.files.items():
+        runtime: Runtime = ONNXRuntime(content) if name == ONNX else LiteRTRuntime(content)
+        made = _picture(runtime, low_res)
+        other = fake if name == INT8 else plain
+        yield Check(
+            name,
+            "INT8 in torch" if name == INT8 else "torch",
+            compare(_array(made), _array(other)),
+            psnr_rgb(made, high_res, scale) - psnr_rgb(other, high_res, scale),
+        )
+
+
+def _picture(runtime: Runtime, low_res: Tensor) -> Tensor:
+    image = _array(low_res)
+    return torch.from_numpy(to_uint8(runtime.predict(image[None])[0])).permute(2, 0, 1)
+
+
+def _array(image: Tensor) -> NDArray[np.uint8]:
+    array: NDArray[np.uint8] = image.permute(1, 2, 0).contiguous().numpy()
+    return array
+
+
+def photo(scale: int, size: tuple[int, int] | None, cache_dir: str | None) -> tuple[Tensor, Tensor]:
+    """The photo that every installation has, as low-res and high-res (3, H, W) uint8.
+
+    Args:
+        scale: Enlargement.
+        size: Low-res height and width wanted: the photo is cut, or continued by its mirror.
+        cache_dir: Packed sets; None: the user's cache folder.
+    """
+    pairs = SRData([], [], ["photos:test"], scale, cache_dir=cache_dir).test_sets()["photos"]
+    _, low_res, high_res = pairs[0]
+    if size is None:
+        return low_res, high_res
+    height, width = size
+    return _fit(low_res, height, width), _fit(high_res, height * scale, width * scale)
+
+
+def _fit(image: Tensor, height: int, width: int) -> Tensor:
+    array = image.numpy()[:, :height, :width]
+    missing = ((0, 0), (0, height - array.shape[1]), (0, width - array.shape[2]))
+    return torch.from_numpy(np.ascontiguousarray(np.pad(array, missing, mode="symmetric")))

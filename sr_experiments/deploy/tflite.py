@@ -46,7 +46,6 @@ from sr_experiments.quantization.graph import (
     Graph,
     Node,
     PReLU,
-    Requantize,
     SymmetricPad,
 )
 
@@ -192,8 +191,6 @@ class _Writer:
             pads = self.pads((node.pad,) * 4)
             operation = Operation(BuiltinOperator.MIRROR_PAD, (pads,), options)
             self.chain(node, size, sources, operation)
-        elif isinstance(node, Requantize):
-            self.chain(node, size, sources, Operation(BuiltinOperator.QUANTIZE))
         else:
             raise TypeError(f"{type(node).__name__} has no TFLite operator")
 

@@ -204,15 +204,6 @@ class SymmetricPad(Node):
         return symmetric_pad(inputs[0], self.pad)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Requantize(Node):
-    """The same values on another scale; only the quantiser puts it in."""
-
-    def run(self, *inputs: Tensor) -> Tensor:
-        """Pass the values on: in floating point there is nothing to do."""
-        return inputs[0]
-
-
 @dataclass(frozen=True)
 class Graph:
     """A network as a list of operators.

@@ -59,8 +59,9 @@ class PostTraining:
     def quantize(self, graph: Graph, calibration: Tensor) -> QuantizedGraph:
         """Measure the ranges and give every tensor a scale.
 
-        The input's levels are the pixel values, and an output that the network clips has exactly
-        the clip's range (scale 1/255 for [0, 1], so the clip itself costs nothing).
+        The input's levels are the pixel values. An output that the network clips has exactly the
+        clip's range (scale 1/255 for [0, 1], so the clip itself costs nothing); a linear one
+        covers at least [0, 1], whether or not the calibration images have black and white.
 
         Args:
             graph: A traced network.
@@ -76,8 +77,12 @@ class PostTraining:
                 group = groups[node.name]
                 if group not in fixed and not isinstance(node, MOVERS):
                     watchers.setdefault(group, rule.watch()).see(values)
-        ranges = {group: QParams.of_range(*watcher.range()) for group, watcher in watchers.items()}
-        ranges |= fixed
+        measured = {group: watcher.range() for group, watcher in watchers.items()}
+        picture = groups[graph.output]
+        if picture in measured:
+            low, high = measured[picture]
+            measured[picture] = min(low, 0.0), max(high, 1.0)
+        ranges = {group: QParams.of_range(*ends) for group, ends in measured.items()} | fixed
         activations = {node.name: ranges[groups[node.name]] for node in graph.nodes}
         return QuantizedGraph(
             graph, activations, self.per_channel, self.input_type, self.output_type

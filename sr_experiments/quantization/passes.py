@@ -10,8 +10,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -30,6 +31,8 @@ from sr_experiments.quantization.graph import (
     Node,
     PReLU,
 )
+
+NodeType = TypeVar("NodeType", bound=Node)
 
 
 def optimise(graph: Graph) -> Graph:
@@ -55,14 +58,21 @@ class Draft:
         reads = sum(node.inputs.count(name) for node in self.nodes.values())
         return reads + (name == self.output)
 
+    def each(self, kind: type[NodeType]) -> Iterator[NodeType]:
+        """Every node of a kind, as it is when its turn comes."""
+        for name in list(self.nodes):
+            node = self.nodes.get(name)
+            if isinstance(node, kind):
+                yield node
+
     def put(self, node: Node) -> None:
         """Add a node, or replace the one of the same name."""
         self.nodes[node.name] = node
 
-    def redirect(self, old: str, new: str, but: str = "") -> None:
-        """Let everyone who reads ``old`` read ``new``, except the node named ``but``."""
+    def redirect(self, old: str, new: str) -> None:
+        """Let everyone who reads ``old`` read ``new``."""
         for node in list(self.nodes.values()):
-            if node.name != but and old in node.inputs:
+            if old in node.inputs:
                 inputs = tuple(new if name == old else name for name in node.inputs)
                 self.put(replace(node, inputs=inputs))
         if self.output == old:
@@ -92,9 +102,7 @@ def hoist_clips(draft: Draft) -> None:
     moved = True
     while moved:
         moved = False
-        for node in list(draft.nodes.values()):
-            if not isinstance(node, Clip):
-                continue
+        for node in draft.each(Clip):
             mover = draft.nodes[node.inputs[0]]
             if isinstance(mover, DepthToSpace | Gather) and draft.uses(mover.name) == 1:
                 source = draft.nodes[mover.inputs[0]]
@@ -106,9 +114,7 @@ def hoist_clips(draft: Draft) -> None:
 
 def fold_affines(draft: Draft) -> None:
     """Make every factor and offset part of a convolution."""
-    for node in list(draft.nodes.values()):
-        if not isinstance(node, Affine):
-            continue
+    for node in draft.each(Affine):
         source = draft.nodes[node.inputs[0]]
         if isinstance(source, Conv) and source.bounds == OPEN and draft.uses(source.name) == 1:
             draft.put(replace(source, kernel=_scaled(source.kernel, node)))
@@ -128,9 +134,7 @@ def fold_affines(draft: Draft) -> None:
 
 def fuse_clips(draft: Draft) -> None:
     """Let convolutions and additions do the clip that follows them."""
-    for node in list(draft.nodes.values()):
-        if not isinstance(node, Clip):
-            continue
+    for node in draft.each(Clip):
         source = draft.nodes[node.inputs[0]]
         if isinstance(source, Conv | Add) and draft.uses(source.name) == 1:
             bounds = _both(source.bounds, node.bounds)
@@ -141,15 +145,13 @@ def fuse_clips(draft: Draft) -> None:
 
 def merge_gathers(draft: Draft) -> None:
     """Push reorderings of channels back until a convolution or a repetition swallows them."""
-    for node in list(draft.nodes.values()):
-        if isinstance(node, Gather) and _absorbs(draft, node.inputs[0]):
+    for node in draft.each(Gather):
+        if _absorbs(draft, node.inputs[0]):
             draft.redirect(node.name, _reordered(draft, node.inputs[0], node.index))
             del draft.nodes[node.name]
-    for node in list(draft.nodes.values()):
-        if isinstance(node, Gather):
-            channels = draft.nodes[node.inputs[0]].channels
-            if node.index == tuple(range(channels)):
-                draft.drop(node.name)
+    for node in draft.each(Gather):
+        if node.index == tuple(range(draft.nodes[node.inputs[0]].channels)):
+            draft.drop(node.name)
 
 
 def _absorbs(draft: Draft, name: str) -> bool:

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import torch
+
 from sr_experiments.quantization.graph import (
     Clip,
     Concat,
+    Conv,
     DepthToSpace,
     Gather,
     Graph,
     Input,
     Node,
-    Requantize,
     SymmetricPad,
 )
 
@@ -26,7 +28,9 @@ MOVERS = (Clip, Concat, DepthToSpace, Gather, SymmetricPad)
 def separate_input(graph: Graph) -> Graph:
     """Put a change of scale between the picture and what it is concatenated with.
 
-    The picture's levels are its pixel values; features beside it need a range of their own.
+    The picture's levels are its pixel values; features beside it need a range of their own. The
+    change is a 1x1 convolution by one, which every runtime rounds well: XNNPACK's kernel for
+    QUANTIZE from int8 to int8 knows the ratio of the scales to 8 bits only.
     """
     pictures: set[str] = set()
     changed: dict[str, Node] = {}
@@ -40,7 +44,7 @@ def separate_input(graph: Graph) -> Graph:
                 if picture:
                     channels = graph[name].channels
                     own = f"{node.name}.scaled{position}"
-                    changed[own] = Requantize(name=own, inputs=(name,), channels=channels)
+                    changed[own] = _identity(own, name, channels)
                 inputs.append(own if picture else name)
             node = replace(node, inputs=tuple(inputs))
         changed[node.name] = node
@@ -61,3 +65,15 @@ def scale_groups(graph: Graph) -> dict[str, str]:
             for name in node.inputs:
                 parent[root(name)] = root(node.name)
     return {node.name: root(node.name) for node in graph.nodes}
+
+
+def _identity(name: str, source: str, channels: int) -> Conv:
+    weight, bias = torch.ones(channels, 1, 1, 1), torch.zeros(channels)
+    return Conv(
+        name=name,
+        inputs=(source,),
+        channels=channels,
+        kernel=lambda: (weight, bias),
+        groups=channels,
+        padding=(0, 0, 0, 0),
+    )

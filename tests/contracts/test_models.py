@@ -69,17 +69,18 @@ def photo(scale: int) -> tuple[Tensor, Tensor]:
 
 @contextmanager
 def lively(model: nn.Module, deviation: float) -> Iterator[None]:
-    """Scale each layer, while one picture passes, to outputs of a standard deviation.
+    """Scale each layer, while one picture passes, to outputs of a deviation around its bias.
 
     Untrained networks say next to nothing (XLSR's output differs from black by 0.005), and a
     file of zeros would pass for theirs.
     """
 
     def rescale(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
-        factor = deviation / output.std()
-        for parameter in layer.parameters(recurse=False):
-            parameter.mul_(factor)
-        return output * factor
+        assert isinstance(layer, nn.Conv2d | nn.ConvTranspose2d)
+        level = 0 if layer.bias is None else layer.bias.view(-1, 1, 1)
+        factor = deviation / (output - level).std()
+        layer.weight.mul_(factor)
+        return (output - level) * factor + level
 
     layers = [m for m in model.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)]
     online = [m for m in model.modules() if isinstance(m, Reparameterised) and m.online]

@@ -47,7 +47,7 @@ class Bounds:
     @property
     def top(self) -> float | None:
         """The upper bound as it is now."""
-        return float(self.high()) if callable(self.high) else self.high
+        return float(self.high().detach()) if callable(self.high) else self.high
 
 
 OPEN = Bounds()

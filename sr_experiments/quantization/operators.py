@@ -246,8 +246,9 @@ def _div(reader: Reader, node: fx.Node, x: object, y: object) -> str:
 
 def _constant(reader: Reader, node: fx.Node, x: object, factor: float, offset: float) -> str:
     source = reader.tensor(node, x)
-    factors = torch.full((reader.channels(source),), factor)
-    offsets = torch.full((reader.channels(source),), offset)
+    channels = reader.channels(source)
+    factors = torch.full((channels,), factor, dtype=torch.float64)
+    offsets = torch.full((channels,), offset, dtype=torch.float64)
     return reader.affine(node, source, lambda: factors, lambda: offsets)
 
 

@@ -211,8 +211,8 @@ def _both(first: Bounds, second: Bounds) -> Bounds | None:
 def _scaled(kernel: Kernel, affine: Affine) -> Kernel:
     def scaled() -> tuple[Tensor, Tensor]:
         weight, bias = kernel()
-        factor = affine.factor()
-        return weight * factor.view(-1, 1, 1, 1), bias * factor + affine.offset()
+        factor, offset = affine.factor().to(weight), affine.offset().to(weight)
+        return weight * factor.view(-1, 1, 1, 1), bias * factor + offset
 
     return scaled
 

@@ -71,8 +71,8 @@ class Percentile:
     percent: float = 99.99
 
     def __post_init__(self) -> None:
-        if not 50 < self.percent <= 100:
-            raise UserError(f"percent={self.percent} must be above 50 and at most 100")
+        if not 50 < self.percent < 100:
+            raise UserError(f"percent={self.percent} must be between 50 and 100")
 
     def watch(self) -> Watcher:
         """Start on a tensor."""
@@ -142,18 +142,14 @@ class _Extremes:
 
 
 class _Sample:
-    """Evenly spread values of every image, and the true extremes, which must not be missed."""
+    """Evenly spread values of every image."""
 
     def __init__(self) -> None:
         self.parts: list[Tensor] = []
 
     def see(self, values: Tensor) -> None:
         flat = values.flatten()
-        step = max(1, len(flat) // SAMPLE)
-        self.parts += [flat[::step].clone(), torch.stack(torch.aminmax(flat))]
-
-    def sorted(self) -> Tensor:
-        return torch.cat(self.parts).sort().values
+        self.parts.append(flat[:: max(1, len(flat) // SAMPLE)].clone())
 
 
 class _Percentiles(_Sample):
@@ -162,7 +158,7 @@ class _Percentiles(_Sample):
         self.percent = percent
 
     def range(self) -> tuple[float, float]:
-        values = self.sorted()
+        values = torch.cat(self.parts).sort().values
         tail = int((1 - self.percent / 100) * len(values))
         return float(values[tail]), float(values[len(values) - 1 - tail])
 
@@ -171,10 +167,15 @@ class _LeastSquares(_Sample):
     def __init__(self, rule: LeastSquares) -> None:
         super().__init__()
         self.rule = rule
+        self.extremes = _Extremes(None)
+
+    def see(self, values: Tensor) -> None:
+        super().see(values)
+        self.extremes.see(values)
 
     def range(self) -> tuple[float, float]:
-        values = self.sorted()
-        low, high = float(values[0]), float(values[-1])
+        values = torch.cat(self.parts)
+        low, high = self.extremes.range()
         best = low, high, float("inf")
         for share in torch.linspace(1, self.rule.narrowest, self.rule.candidates).tolist():
             ends = min(low * share, 0.0), max(high * share, 0.0)

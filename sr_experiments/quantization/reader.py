@@ -35,9 +35,6 @@ _ADVICE = {
     ("pool", "mean", "attention", "softmax", "matmul", "linear", "einsum"): (
         "build from convolutions, additions and concatenations, whose INT8 kernels are fast"
     ),
-    ("tanh", "sigmoid", "elu", "silu", "mish", "hardswish", "hardsigmoid", "softplus", "leaky"): (
-        "use nn.ReLU, ClippedReLU or nn.PReLU"
-    ),
     ("chunk", "split", "getitem", "narrow", "unbind"): (
         "use a convolution for each part, or one with groups"
     ),
@@ -46,6 +43,9 @@ _ADVICE = {
     ),
     ("pad",): "give the padding to the convolution, as zeros",
     ("getattr", "size", "shape"): "choose in the constructor what depends on the image's size",
+    ("tanh", "sigmoid", "elu", "silu", "mish", "hardswish", "hardsigmoid", "softplus", "leaky"): (
+        "use nn.ReLU, ClippedReLU or nn.PReLU"
+    ),
 }
 
 
@@ -98,7 +98,9 @@ class Reader:
         """Name of the graph's node behind an operand of ``node``."""
         if isinstance(value, fx.Node) and value in self._tensors:
             return self._tensors[value]
-        raise self.refusal(node, f"its operand {value} is no feature map of this network")
+        raise self.refusal(
+            node, f"its operand {value} is no feature map; use ChannelOffset for constants"
+        )
 
     def channels(self, name: str) -> int:
         """Channels of a node's tensor."""

@@ -25,7 +25,7 @@ class ACSR(SRModel):
         channels: Width of the hidden layers.
         num_blocks: Residual blocks.
         width: Channels inside the blocks, while they train.
-        online: Run on the folded kernels.
+        online: Run on the folded kernels, which is faster; False runs the wide blocks.
         clip_output: Clip to [0, 1].
     """
 
@@ -35,7 +35,7 @@ class ACSR(SRModel):
         channels: int = 28,
         num_blocks: int = 11,
         width: int = 256,
-        online: bool = False,
+        online: bool = True,
         clip_output: bool = True,
     ) -> None:
         super().__init__(scale, clip_output)

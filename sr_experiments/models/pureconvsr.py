@@ -44,7 +44,7 @@ class PureConvSR(SRModel):
         channels: int = 29,
         num_blocks: int = 3,
         clip_output: bool = True,
-        block: str = "ecnusr",
+        block: str = "ecnusr_online",
     ) -> None:
         super().__init__(scale, clip_output)
         layers = [_Carry(make_conv("conv", COLOURS, channels), 0), nn.ReLU()]

@@ -27,7 +27,7 @@ class RepGSR(SRModel):
         channels: Width of the hidden layers.
         num_blocks: Ghost blocks.
         expansion: How many times wider than its output a linear block is inside.
-        online: Run on the folded kernels.
+        online: Run on the folded kernels, which is faster; False runs the wide blocks.
         clip_output: Clip to [0, 1].
     """
 
@@ -37,7 +37,7 @@ class RepGSR(SRModel):
         channels: int = 28,
         num_blocks: int = 8,
         expansion: int = 16,
-        online: bool = False,
+        online: bool = True,
         clip_output: bool = True,
     ) -> None:
         super().__init__(scale, clip_output)

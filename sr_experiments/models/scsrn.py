@@ -33,7 +33,7 @@ class SCSRN(SRModel):
         channels: int = 32,
         num_blocks: int = 5,
         clip_output: bool = True,
-        block: str = "repblock",
+        block: str = "repblock_online",
     ) -> None:
         super().__init__(scale, clip_output)
         layers = [make_conv("conv", 3, channels), nn.ReLU()]

@@ -29,7 +29,7 @@ class VccipNet(ABPN):
         channels: int = 28,
         num_blocks: int = 6,
         clip_output: bool = True,
-        block: str = "vccip",
+        block: str = "vccip_online",
     ) -> None:
         super().__init__(scale, channels, num_blocks, clip_output, block=block, tail=False)
         start_quietly(self.tail, 0.0)

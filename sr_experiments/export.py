@@ -157,8 +157,8 @@ def _print(folder: Path, files: Mapping[str, bytes], checks: Sequence["Check"]) 
     table = Table(title=f"{folder}: 8-bit pictures of one photo compared")
     table.add_column("file", no_wrap=True)
     table.add_column("KiB", justify="right")
-    table.add_column("against")
-    for column in ("equal", "within 1", "largest", "PSNR"):
+    table.add_column("against", no_wrap=True)
+    for column in ("equal", "within 1", "max", "PSNR dB"):
         table.add_column(column, justify="right")
     for check in checks:
         table.add_row(
@@ -168,7 +168,7 @@ def _print(folder: Path, files: Mapping[str, bytes], checks: Sequence["Check"]) 
             f"{check.parity.equal:.3%}",
             f"{check.parity.within_one:.3%}",
             f"{check.parity.largest}",
-            f"{check.psnr_difference:+.4f} dB",
+            f"{check.psnr_difference:+.4f}",
         )
     Console().print(table)
 

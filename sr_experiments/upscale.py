@@ -73,7 +73,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(f"{planned.jobs[0][1]}: x{runtime.scale} by {runtime.name}")
     elif source.is_dir():
         kept = f", {len(planned.kept)} were there already (overwrite=true)" if planned.kept else ""
-        print(f"{output}: {done} images x{runtime.scale} by {runtime.name}{kept}")
+        images = "1 image" if done == 1 else f"{done} images"
+        print(f"{output}: {images} x{runtime.scale} by {runtime.name}{kept}")
     if broken:
         if source.is_file():
             raise UserError(broken[0])

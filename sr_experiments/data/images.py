@@ -1,8 +1,5 @@
 """Any image file as RGB bytes, or an error that names the file."""
 
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +9,9 @@ from PIL.Image import Transpose
 from torch import Tensor
 
 from sr_experiments.errors import UserError
+from sr_experiments.functional.image_files import SIXTEEN_BIT, SUFFIXES, opened
 
 __all__ = ["SUFFIXES", "image_size", "load_image"]
-
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".gif"})
 
 ORIENTATION = 0x0112  # EXIF tag; 5 to 8 exchange height and width
 TURNS = {
@@ -27,28 +23,7 @@ TURNS = {
     7: Transpose.TRANSVERSE,
     8: Transpose.ROTATE_90,
 }
-SIXTEEN_BIT = ("I;16", "I;16B", "I;16L", "I;16N")
 UNKNOWN_RANGE = ("I", "F")  # 32 bits per pixel: nothing says what white is
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
-    """An image whose header is read; whatever goes wrong inside names the file."""
-    try:
-        # What Pillow warns of (odd EXIF, a large picture) is either handled or refused here.
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with Image.open(path) as image:
-                yield image
-    except UserError:
-        raise
-    except Image.DecompressionBombError as error:
-        raise UserError(f"{path}: refused, too large to be a photo ({error})") from error
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: there is no such file") from error
-    except (OSError, SyntaxError, ValueError, EOFError, IndexError, MemoryError) as error:
-        reason = "it is empty" if path.is_file() and path.stat().st_size == 0 else str(error)
-        raise UserError(f"{path}: cannot be read as an image ({reason})") from error
 
 
 def _orientation(image: Image.Image) -> int:
@@ -69,7 +44,7 @@ def image_size(path: Path) -> tuple[int, int]:
     Raises:
         UserError: Naming the file, when it is absent or no image.
     """
-    with _opened(path) as image:
+    with opened(path) as image:
         width, height = image.size
         if _orientation(image) in (5, 6, 7, 8):
             return width, height
@@ -90,7 +65,7 @@ def load_image(path: Path) -> Tensor:
         UserError: Naming the file, when it is absent, empty, truncated, no image, of 32 bits
             per channel, or so large that it must be a decompression bomb.
     """
-    with _opened(path) as image:
+    with opened(path) as image:
         turn = TURNS.get(_orientation(image))
         if image.mode in UNKNOWN_RANGE:
             raise UserError(f"{path}: has 32 bits per pixel; convert it to 8 or 16 bits")

@@ -5,10 +5,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from sr_experiments.deploy.pictures import READABLE, WRITERS, Canvas, read_picture
+from sr_experiments.deploy.pictures import WRITERS, Canvas, read_picture
 from sr_experiments.deploy.runtimes import Runtime
 from sr_experiments.deploy.tiling import upscale_tiled
 from sr_experiments.errors import UserError
+from sr_experiments.functional.image_files import SUFFIXES
 
 
 @dataclass(frozen=True)
@@ -66,13 +67,13 @@ def _folder(source: Path, output: Path, ending: str) -> list[tuple[Path, Path]]:
     images = [
         path
         for path in sorted(source.rglob("*"))
-        if path.suffix.lower() in READABLE
+        if path.suffix.lower() in SUFFIXES
         and path.is_file()
         and not path.name.startswith(".")
         and output.resolve() not in path.resolve().parents
     ]
     if not images:
-        raise UserError(f"input={source} holds no images ({' '.join(sorted(READABLE))})")
+        raise UserError(f"input={source} holds no images ({' '.join(sorted(SUFFIXES))})")
     names = [path.relative_to(source).with_suffix(ending) for path in images]
     counts = Counter(names)
     return [

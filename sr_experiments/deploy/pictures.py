@@ -4,9 +4,6 @@ No torch here: enlarging by LiteRT must fit beside a large photo in little memor
 """
 
 import io
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,8 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps
 
 from sr_experiments.errors import UserError
+from sr_experiments.functional.image_files import SIXTEEN_BIT, opened
 
-READABLE = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".gif"})
 JPEG_OPTIONS: dict[str, Any] = {"format": "JPEG", "quality": 95, "subsampling": 0}
 WRITERS: dict[str, dict[str, Any]] = {
     ".png": {"format": "PNG"},
@@ -26,7 +23,6 @@ WRITERS: dict[str, dict[str, Any]] = {
     ".webp": {"format": "WEBP", "lossless": True},
 }
 LARGEST_SIDE = {"JPEG": 65_500, "WEBP": 16_383}  # pixels, by the formats' own headers
-SIXTEEN_BIT = ("I;16", "I;16B", "I;16L", "I;16N")
 GREY = ("1", "L", "LA", "La", *SIXTEEN_BIT)
 
 # What of EXIF stays true of an enlarged picture: who, when, where, with what.
@@ -63,7 +59,7 @@ def read_picture(path: Path) -> Picture:
         UserError: Naming the file, when it is absent, broken, moving, of 32 bits per channel,
             or so large that it must be a decompression bomb.
     """
-    with _opened(path) as image:
+    with opened(path) as image:
         frames = getattr(image, "n_frames", 1)
         if frames > 1 and image.format != "MPO":  # phones store a preview as a second frame
             raise UserError(f"{path}: has {frames} frames; only still images are enlarged")
@@ -114,25 +110,6 @@ def _descriptive(source: Image.Exif) -> Image.Exif:
         if tags:
             kept.get_ifd(ifd).update(tags)
     return kept
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
-    try:
-        # What Pillow warns of (odd EXIF, a large picture) is either handled or refused here.
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with Image.open(path) as image:
-                yield image
-    except UserError:
-        raise
-    except Image.DecompressionBombError as error:
-        raise UserError(f"{path}: refused, too large to be a photo ({error})") from error
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: there is no such file") from error
-    except (OSError, SyntaxError, ValueError, EOFError, IndexError, MemoryError) as error:
-        reason = "it is empty" if path.is_file() and path.stat().st_size == 0 else str(error)
-        raise UserError(f"{path}: cannot be read as an image ({reason})") from error
 
 
 class Canvas:

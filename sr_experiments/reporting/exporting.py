@@ -120,7 +120,7 @@ def check(exported: Export, low_res: Tensor, high_res: Tensor) -> Iterator[Check
         other = fake if name == INT8 else plain
         yield Check(
             name,
-            "INT8 in torch" if name == INT8 else "torch",
+            "torch INT8" if name == INT8 else "torch",
             compare(_array(made), _array(other)),
             psnr_rgb(made, high_res, scale) - psnr_rgb(other, high_res, scale),
         )

@@ -46,7 +46,7 @@ def test_an_untrained_network_is_refused_with_the_command_that_trains_it() -> No
 
 def test_an_unfinished_run_says_so(tmp_path: Path) -> None:
     RunFolder(tmp_path).write_summary({"status": "interrupted"})
-    with pytest.raises(UserError, match="is interrupted and has no model.safetensors yet"):
+    with pytest.raises(UserError, match=r"is interrupted and has no model\.safetensors yet"):
         find(SourceOptions(run=str(tmp_path)))
 
 
@@ -84,7 +84,10 @@ def test_a_strangers_run_folder_cannot_make_us_run_its_code(
     folder.mkdir()
     shutil.copy(weights, folder)
     proof = tmp_path / "executed"
-    call = {"_target_": "pathlib.Path.touch", "self": {"_target_": "pathlib.Path", "_args_": [str(proof)]}}
+    call = {
+        "_target_": "pathlib.Path.touch",
+        "self": {"_target_": "pathlib.Path", "_args_": [str(proof)]},
+    }
     RunFolder(folder).write_config({"model": call, "data": call, "task": call})
     (folder / "conftest.py").write_text(f"open({str(proof)!r}, 'w')")
     find(SourceOptions(run=str(folder))).open("torch")

@@ -43,11 +43,11 @@ def _launch(words: list[str]) -> None:
     flags = [word for word in words if word.startswith("-")]
     overrides = [word for word in words if not word.startswith("-") and "=" in word]
     show = [word for word in words if word in SHOW]
+    multirun = any(flag in MULTIRUN for flag in flags)
     if not show:
         unclear = [word for word in words if not word.startswith("-") and "=" not in word]
         if unclear:
             raise UserError(f"{unclear[0]!r} is not of the form key=value or group=option")
-        multirun = any(flag in MULTIRUN for flag in flags)
         jobs = _grid(overrides) if multirun else [overrides]
         for job in jobs:
             check(job)
@@ -56,18 +56,25 @@ def _launch(words: list[str]) -> None:
     from hydra import main as hydra_main
 
     failures: list[str] = []
-    checked = {"done": len(jobs) < 2}
+    stopped: list[BaseException] = []
+    unchecked = jobs if len(jobs) > 1 else []
 
     def task(config: "DictConfig") -> None:
-        if not checked["done"]:
-            _preflight(jobs)
-            checked["done"] = True
-        _train(config, failures, several=len(jobs) != 1)
+        if stopped:
+            return
+        try:
+            _preflight(unchecked)
+            unchecked.clear()
+            _train(config, failures, several=multirun)
+        except BaseException as error:  # Hydra would print its own shortened traceback
+            stopped.append(error)
 
     sys.argv = [sys.argv[0], *words, SEARCH_PATH.format(root=config_root())]
     from sr_experiments.configuration.locations import config_dir
 
     hydra_main(version_base="1.3", config_path=str(config_dir()), config_name="config")(task)()
+    if stopped:
+        raise stopped[0]
     if failures:
         print(f"\n{len(failures)} of {len(jobs)} jobs failed:", file=sys.stderr)
         print("\n".join(f"  {line}" for line in failures), file=sys.stderr)

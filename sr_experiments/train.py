@@ -2,7 +2,7 @@
 
 import logging
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import lightning.pytorch as pl
 import torch
 from hydra.utils import instantiate
 from lightning.pytorch.callbacks import ProgressBar
+from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
@@ -67,6 +68,8 @@ class Parts:
     mode: PostTraining | None
     task: SuperResolutionTask
     epochs: int
+    callbacks: list[pl.Callback]
+    make_loggers: Callable[..., list[Logger]]
 
 
 def build(job: Job) -> Parts:
@@ -102,7 +105,17 @@ def build(job: Job) -> Parts:
         total_steps=epochs * data.steps_per_epoch,
         channels_last=config.trainer.channels_last,
     )
-    return Parts(network, data, mode if isinstance(mode, PostTraining) else None, task, epochs)
+    quantised = isinstance(mode, PostTraining)
+    callbacks = [_instantiate(node, f"callbacks.{name}") for name, node in config.callbacks.items()]
+    return Parts(
+        network,
+        data,
+        mode if quantised else None,
+        task,
+        epochs,
+        [item for item in callbacks if quantised or not isinstance(item, Int8Drop)],
+        _instantiate(config.logger, "logger"),
+    )
 
 
 def _instantiate(node: DictConfig, group: str, **extra: Any) -> Any:
@@ -261,11 +274,7 @@ def _execution(job: Job, folder: RunFolder) -> int:
 
 def _fit(job: Job, parts: Parts, folder: RunFolder, resuming: bool) -> None:
     config = job.config
-    loggers = _instantiate(
-        config.logger, "logger", folder=folder.path, name=job.name, config=job.resolved
-    )
-    callbacks = [_instantiate(node, f"callbacks.{name}") for name, node in config.callbacks.items()]
-    kept = [item for item in callbacks if parts.mode is not None or not isinstance(item, Int8Drop)]
+    loggers = parts.make_loggers(folder=folder.path, name=job.name, config=job.resolved)
     folder.last_checkpoint.parent.mkdir(exist_ok=True)
     progress = progress_callback()
     trainer = pl.Trainer(
@@ -275,7 +284,7 @@ def _fit(job: Job, parts: Parts, folder: RunFolder, resuming: bool) -> None:
         max_epochs=parts.epochs,
         gradient_clip_val=config.trainer.gradient_clip,
         callbacks=[
-            *kept,
+            *parts.callbacks,
             progress,
             RunRecord(folder, loggers),
             Checkpoints(folder.last_checkpoint, folder.best_checkpoint),
@@ -327,3 +336,5 @@ def _quiet_lightning() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
     # Lightning 2.6 asks torch's pytree in a way that torch 2.15 deprecates.
     warnings.filterwarnings("ignore", ".*treespec, LeafSpec.*")
+    # The average of the weights is in evaluation mode on purpose.
+    warnings.filterwarnings("ignore", ".*module.s. in eval mode at the start of training.*")

@@ -55,13 +55,13 @@ def check(overrides: Sequence[str]) -> DictConfig:
     """
     config = compose(overrides)
     _check_types(overrides, config)
-    missing = sorted(OmegaConf.missing_keys(config))
-    if missing:
-        raise UserError(
-            f"{missing[0]} has no value: add {missing[0]}=... to the command"
-            + (f" (also open: {', '.join(missing[1:])})" if missing[1:] else "")
-        )
     try:
+        missing = sorted(OmegaConf.missing_keys(config))
+        if missing:
+            raise UserError(
+                f"{missing[0]} has no value: add {missing[0]}=... to the command"
+                + (f" (also open: {', '.join(missing[1:])})" if missing[1:] else "")
+            )
         OmegaConf.to_container(config, resolve=True)
     except OmegaConfBaseException as error:
         raise UserError(f"the configuration does not resolve: {_first_line(error)}") from error
@@ -181,7 +181,9 @@ def _unknown_key(key: str, overrides: Sequence[str]) -> str:
         known = list(groups())
     parent = key.rpartition(".")[0]
     siblings = [name for name in known if name.rpartition(".")[0] == parent]
+    if not parent:
+        siblings = sorted({*siblings, *groups()})
     named = f"\n  keys of {parent}: " if parent else "\n  root keys and groups: "
-    return f"unknown key {key}{_close(key, known)}" + (
+    return f"unknown key {key}{_close(key, siblings or known)}" + (
         named + ", ".join(name.rpartition(".")[2] for name in siblings) if siblings else ""
     )

@@ -1,9 +1,10 @@
 """One whole picture through any runtime, as the 8-bit picture that is scored."""
 
 import torch
+from torch import Tensor
+
 from sr_experiments.deploy.runtimes import Runtime, to_uint8
 from sr_experiments.deploy.tiling import upscale_tiled
-from torch import Tensor
 
 
 def predict_image(runtime: Runtime, low_res: Tensor) -> Tensor:

@@ -78,7 +78,8 @@ def test_kill_9_in_the_middle_of_an_epoch_changes_nothing(
         assert summary["status"] == "running"
     assert train(tmp_path, cache) == 0
     assert digest(tmp_path) == digest(undisturbed)
-    epochs = [row.split(",")[0] for row in (only_run(tmp_path) / "metrics.csv").open()]
+    rows = (only_run(tmp_path) / "metrics.csv").read_text().splitlines()
+    epochs = [row.split(",")[0] for row in rows]
     assert epochs == ["epoch", "0", "1", "2"]
     summary = json.loads((only_run(tmp_path) / "summary.json").read_text())
     assert summary["status"] == "finished"

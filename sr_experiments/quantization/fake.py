@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from sr_experiments.quantization.graph import Add, Conv, Graph, Input, Node, PReLU, last
+from sr_experiments.quantization.graph import Add, Clip, Conv, Graph, Input, Node, PReLU, last
 from sr_experiments.quantization.params import (
     FakeKernel,
     QParams,
@@ -56,7 +56,7 @@ class QuantizedGraph:
             return rounded(node.bounds.apply(y))
         if isinstance(node, PReLU):
             return rounded(self._prelu(node, inputs[0]))
-        if isinstance(node, Add | Input):
+        if isinstance(node, Add | Clip | Input):
             return rounded(node.run(*inputs))
         return node.run(*inputs)
 

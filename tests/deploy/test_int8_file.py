@@ -237,6 +237,16 @@ def test_anchor_is_nine_times_the_input_in_one_concatenation(
     assert len(set(inputs)) == 1
 
 
+def test_clip_inside_a_shared_range_is_an_operator_of_its_own(
+    network: Callable[[str], SRModel], calibration: Tensor
+) -> None:
+    content = int8_model(PostTraining().quantize(trace(network("clips")), calibration))
+    names = [name for name, *_ in operators(content)]
+    assert names.count("MINIMUM") == 2
+    assert names.count("MAXIMUM") == 1
+    assert names.count("RELU") == 1
+
+
 def test_xlsr_is_as_small_as_it_should_be(xlsr: SRModel, calibration: Tensor) -> None:
     quantized = PostTraining().quantize(trace(xlsr), calibration)
     content = int8_model(quantized)

@@ -193,10 +193,13 @@ def memory(scale: int) -> None:
 def main() -> None:
     options = parse(Options)
     overrides = [f"scale={options.scale}"]
-    for key, value in (("paths.data_dir", options.data_dir), ("data.root", options.root)):
-        overrides.append(f"{key}={'null' if value is None else value}")
-    if options.cache_dir is not None:
-        overrides.append(f"paths.cache_dir={options.cache_dir}")
+    for key, value in (
+        ("paths.data_dir", options.data_dir),
+        ("paths.cache_dir", options.cache_dir),
+        ("data.root", options.root),
+    ):
+        if value is not None:
+            overrides.append(f"{key}='{value}'")
     data = compose_data(options.data, overrides)
     data.check()
     print(

@@ -151,19 +151,21 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = parse(Options, argv)
     from rich.console import Console
 
-    overrides = [f"scale={options.scale}"]
-    for key, value in (
-        ("paths.data_dir", options.data_dir),
-        ("paths.cache_dir", options.cache_dir),
-        ("data.root", options.root),
-    ):
-        overrides.append(f"{key}={'null' if value is None else _quoted(value)}")
+    overrides = [
+        f"scale={options.scale}",
+        f"paths.data_dir={_quoted(options.data_dir)}",
+        f"paths.cache_dir={_quoted(options.cache_dir)}",
+    ]
+    if options.root is not None:
+        overrides.append(f"data.root={_quoted(options.root)}")
     prepare(compose_data(options.data, overrides), Console(), keep_archives=options.keep_archives)
 
 
-def _quoted(value: str) -> str:
+def _quoted(value: str | None) -> str:
     """A path as Hydra reads it, whatever characters it holds."""
-    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    if value is None:
+        return "null"
+    escaped = value.replace("'", "\\'")
     return f"'{escaped}'"
 
 

@@ -147,7 +147,8 @@ def test_calibration_crops_are_fixed_and_plain(packed_photos: Path) -> None:
 def test_every_data_option_makes_a_data_set_with_the_shared_defaults(
     tmp_path: Path, name: str
 ) -> None:
-    data = compose_data(name, ["scale=2", f"paths.cache_dir={tmp_path}", "seed=5"])
+    root = [f"data.root={tmp_path}"] if name == "folder" else []
+    data = compose_data(name, ["scale=2", f"paths.cache_dir={tmp_path}", "seed=5", *root])
     assert isinstance(data, SRData)
     assert (data.scale, data.seed, data.batch_size) == (2, 5, 16)
     assert data.steps_per_epoch == 100

@@ -56,9 +56,20 @@ class QuantizedGraph:
             return rounded(node.bounds.apply(y))
         if isinstance(node, PReLU):
             return rounded(self._prelu(node, inputs[0]))
-        if isinstance(node, Add | Clip | Input):
+        if isinstance(node, Add):
+            return rounded(node.bounds.apply(self._add(node, *inputs)))
+        if isinstance(node, Clip | Input):
             return rounded(node.run(*inputs))
         return node.run(*inputs)
+
+    def _add(self, node: Add, x: Tensor, y: Tensor) -> Tensor:
+        """Round halves upwards, as XNNPACK does: they are common where scales are alike."""
+        step_x, step_y = (self.activations[name].scale for name in node.inputs)
+        scale = self.activations[node.name].scale
+        with torch.no_grad():
+            exact = (x / step_x).round().double() * step_x + (y / step_y).round().double() * step_y
+            levels = (exact / scale + 0.5).floor()
+        return _replaced(x + y, levels * scale)
 
     def _prelu(self, node: PReLU, x: Tensor) -> Tensor:
         slope, slope_scale = fake_slope(node.slope())
@@ -68,10 +79,9 @@ class QuantizedGraph:
             scale = self.activations[node.name].scale
             levels = (x / step).round()
             slopes = (slope / slope_scale).round().view(-1, 1, 1)
-            negative = rescaled(levels * slopes, _double(step * slope_scale / scale, x))
-            positive = rescaled(levels, _double(step / scale, x))
-            exact = torch.where(x < 0, negative, positive).mul(scale).to(y.dtype)
-        return y + (exact - y).detach()
+            negative = rescaled(levels * slopes, step * slope_scale / scale)
+            positive = rescaled(levels, step / scale)
+        return _replaced(y, torch.where(x < 0, negative, positive) * scale)
 
     def run(self, low_res: Tensor) -> Tensor:
         """Enlarge ``(N, 3, H, W)`` in [0, 1] as the INT8 file does.
@@ -84,5 +94,6 @@ class QuantizedGraph:
         return last(self.graph.execute(low_res, self.compute))
 
 
-def _double(value: float, like: Tensor) -> Tensor:
-    return torch.tensor(value, dtype=torch.float64, device=like.device)
+def _replaced(differentiable: Tensor, value: Tensor) -> Tensor:
+    """The value of one tensor with the gradient of another."""
+    return differentiable + (value.to(differentiable.dtype) - differentiable).detach()

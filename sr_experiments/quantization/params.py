@@ -7,6 +7,7 @@ Source: https://ai.google.dev/edge/litert/conversion/tensorflow/quantization/qua
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -118,7 +119,7 @@ def fake_slope(slope: Tensor) -> tuple[Tensor, float]:
     return fake, scale
 
 
-def rescaled(integers: Tensor, factor: Tensor) -> Tensor:
+def rescaled(integers: Tensor, factor: float) -> Tensor:
     """Multiply integers by a real factor and round, as LiteRT's reference kernels do.
 
     They multiply by a 31-bit fraction, which rounds to the nearest ``2^-n`` (halves upwards), and
@@ -127,14 +128,13 @@ def rescaled(integers: Tensor, factor: Tensor) -> Tensor:
 
     Args:
         integers: Any shape, whole numbers.
-        factor: Broadcast to ``integers``; ``2^-n`` is the power of two above it, at most 1.
+        factor: ``2^-n`` is the power of two above it, at most 1.
 
     Returns:
         Whole numbers in float64.
     """
-    _, exponent = torch.frexp(factor.double())
-    fine = torch.exp2(-exponent.clamp(max=0).double())
-    once = (integers.double() * factor.double() * fine + 0.5).floor() / fine
+    fine = 2.0 ** max(0, -math.frexp(factor)[1])
+    once = (integers.double() * factor * fine + 0.5).floor() / fine
     return once.sign() * (once.abs() + 0.5).floor()
 
 

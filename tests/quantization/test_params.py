@@ -93,4 +93,4 @@ def test_integers_are_rounded_twice_as_gemmlowp_does() -> None:
     integers = torch.tensor([1.0, 2.0, 4.0, 5.0, -1.0, -5.0])
     # 0.3 0.6 1.2 1.5 -0.3 -1.5, in halves: 0.5 0.5 1.0 1.5 -0.5 -1.5
     expected = [1, 1, 1, 2, -1, -2]
-    assert rescaled(integers, torch.tensor(0.3)).tolist() == expected
+    assert rescaled(integers, 0.3).tolist() == expected

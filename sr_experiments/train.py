@@ -25,6 +25,7 @@ from sr_experiments.quantization.modes import PostTraining
 from sr_experiments.quantization.trace import trace
 from sr_experiments.reporting import environment
 from sr_experiments.reporting.finish import finish
+from sr_experiments.reporting.loggers import closing, log_results
 from sr_experiments.reporting.run_folder import RunFolder
 from sr_experiments.reporting.shipping import ship
 from sr_experiments.tasks import SuperResolutionTask
@@ -221,10 +222,13 @@ def run(job: Job) -> dict[str, Any]:
             }
         )
         parts.data.setup()
-        _fit(job, parts, folder, resuming)
-        state = torch.load(folder.best_checkpoint, map_location="cpu", weights_only=True)
-        parts.task.load_state_dict(state["state_dict"])
-        summary = _finish(job, parts, folder, threads)
+        loggers = parts.make_loggers(folder=folder.path, name=job.name, config=job.resolved)
+        with closing(loggers):
+            _fit(job, parts, folder, loggers, resuming)
+            state = torch.load(folder.best_checkpoint, map_location="cpu", weights_only=True)
+            parts.task.load_state_dict(state["state_dict"])
+            summary = _finish(job, parts, folder, threads)
+            log_results(loggers, summary, folder.path / "images")
     except BaseException as error:
         failed = isinstance(error, Exception)
         folder.write_summary(
@@ -272,9 +276,8 @@ def _execution(job: Job, folder: RunFolder) -> int:
     return int(threads)
 
 
-def _fit(job: Job, parts: Parts, folder: RunFolder, resuming: bool) -> None:
+def _fit(job: Job, parts: Parts, folder: RunFolder, loggers: list[Logger], resuming: bool) -> None:
     config = job.config
-    loggers = parts.make_loggers(folder=folder.path, name=job.name, config=job.resolved)
     folder.last_checkpoint.parent.mkdir(exist_ok=True)
     progress = progress_callback()
     trainer = pl.Trainer(
@@ -297,18 +300,11 @@ def _fit(job: Job, parts: Parts, folder: RunFolder, resuming: bool) -> None:
     )
     if resuming:
         print(f"going on from {folder.last_checkpoint}")
-    try:
-        trainer.fit(
-            parts.task,
-            ckpt_path=str(folder.last_checkpoint) if resuming else None,
-            weights_only=True,
-        )
-        for logger in loggers:
-            logger.finalize("success")
-    except BaseException:
-        for logger in loggers:
-            logger.finalize("failed")
-        raise
+    trainer.fit(
+        parts.task,
+        ckpt_path=str(folder.last_checkpoint) if resuming else None,
+        weights_only=True,
+    )
 
 
 def _finish(job: Job, parts: Parts, folder: RunFolder, threads: int) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 import netrc
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,6 +70,43 @@ def wandb_logger(
         where = run.dir.removesuffix("/files")
         print(f"W&B is offline (no key); upload later with: wandb sync {where}")
     return [logger]
+
+
+@contextmanager
+def closing(loggers: "Sequence[Logger]") -> Iterator[None]:
+    """Close the loggers at the end, with a failure's exit code when there was one."""
+    try:
+        yield
+    except BaseException:
+        _close(loggers, failed=True)
+        raise
+    _close(loggers, failed=False)
+
+
+def _close(loggers: "Sequence[Logger]", *, failed: bool) -> None:
+    from lightning.pytorch.loggers import WandbLogger
+
+    for logger in loggers:
+        logger.finalize("failed" if failed else "success")
+        if isinstance(logger, WandbLogger):  # its run is open until it is told otherwise
+            logger.experiment.finish(exit_code=int(failed))
+
+
+def log_results(loggers: "Sequence[Logger]", summary: Mapping[str, Any], images: Path) -> None:
+    """Send the end results and the strips to loggers that show pictures.
+
+    Args:
+        loggers: All loggers of the run.
+        summary: Content of ``summary.json``.
+        images: Folder of the strips.
+    """
+    from lightning.pytorch.loggers import WandbLogger
+
+    for logger in loggers:
+        if isinstance(logger, WandbLogger):
+            strips = sorted(images.glob("*.png"))
+            logger.log_image("strips", [str(path) for path in strips])
+            logger.experiment.summary.update(dict(summary))
 
 
 def has_key() -> bool:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from sr_experiments.configuration.options import CACHE_DIR, DATA_DIR
 from sr_experiments.configuration.verbs import compose_data, parse, run_verb
+from sr_experiments.errors import UserError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -149,6 +150,8 @@ def _bar(console: "Console", *, counts: bool) -> Iterator[Callable[[str, int, in
 def main(argv: Sequence[str] | None = None) -> None:
     """Entry point of the command line."""
     options = parse(Options, argv)
+    if options.data == "folder" and options.root is None:
+        raise UserError("data=folder needs the folder of images: add root=...")
     from rich.console import Console
 
     overrides = [

@@ -104,3 +104,14 @@ def test_the_command_packs_the_photos(tmp_path: Path, capsys: pytest.CaptureFixt
 def test_a_set_behind_a_form_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="fill in the form"):
         main(["data=manga109", f"cache_dir={tmp_path}", f"data_dir={tmp_path}"])
+
+
+def test_a_folder_has_to_be_named(tmp_path: Path, photo: Image.Image) -> None:
+    with pytest.raises(UserError, match=r"add root=\.\.\."):
+        main(["data=folder", f"cache_dir={tmp_path}"])
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    for name in ("a", "b"):
+        photo.save(folder / f"{name}.png")
+    main(["data=folder", f"root={folder}", f"cache_dir={tmp_path}", f"data_dir={tmp_path}"])
+    assert list((tmp_path / "packed").glob("*-x3.safetensors"))

@@ -55,10 +55,8 @@ def main() -> None:
             )
             seconds = time.perf_counter() - start
             peak, torch = result.stdout.splitlines()[-1].split()
-            with Image.open(folder / f"large.{suffix}") as image:
-                size = "x".join(map(str, image.size))
             print(
-                f"{source} 6000x4000 to {size} .{suffix}: peak {peak} MiB resident, "
+                f"{source}, {photo.width}x{photo.height}, to .{suffix}: peak {peak} MiB resident, "
                 f"{seconds:.0f} s, torch imported: {torch}"
             )
 

@@ -70,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Entry point of the command line."""
     options = parse(Options, argv)
     trained = find(options)
-    folder = Path(options.output)
+    folder = Path(options.output).expanduser()
     if folder.is_file():
         raise UserError(f"output={folder} is a file; name a folder")
     for key in ("height", "width"):

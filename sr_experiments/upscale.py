@@ -57,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Entry point of the command line; exits with 1 when an image of a folder is broken."""
     options = parse(Options, argv)
     trained = find(options, options.runtime, options.threads, options.device)
-    source, output = Path(options.input), Path(options.output)
+    source, output = Path(options.input).expanduser(), Path(options.output).expanduser()
     from rich.progress import Progress
 
     from sr_experiments.deploy.enlarging import plan

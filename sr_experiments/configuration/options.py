@@ -84,7 +84,7 @@ def result_file(output: str | None, suffixes: tuple[str, ...], *, overwrite: boo
     """
     if output is None:
         return None
-    path = Path(output)
+    path = Path(output).expanduser()
     if path.suffix.lower() not in suffixes:
         raise UserError(f"output={path}: use a name that ends in {' or '.join(suffixes)}")
     if path.exists() and not overwrite:

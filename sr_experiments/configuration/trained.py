@@ -141,9 +141,9 @@ def find(
     if threads < 1:
         raise UserError(f"threads={threads} is below 1")
     if options.run is not None:
-        return _of_run(Path(options.run), threads, device)
+        return _of_run(Path(options.run).expanduser(), threads, device)
     if options.file is not None:
-        return _of_file(Path(options.file), runtime, threads, device)
+        return _of_file(Path(options.file).expanduser(), runtime, threads, device)
     return _of_name(str(options.model), options.scale, threads, device)
 
 
@@ -167,7 +167,8 @@ def _of_run(path: Path, threads: int, device: str) -> Trained:
     if not weights.is_file():
         raise UserError(f"run={path} {_why_not(folder)}")
     files = {name: path / file for name, file in SHIPPED.items() if (path / file).is_file()}
-    return Trained(path.name, files, _loader(weights), threads, device, folder)
+    label = "/".join(path.resolve().parts[-2:])  # outputs/<name>/<time>
+    return Trained(label, files, _loader(weights), threads, device, folder)
 
 
 def _why_not(folder: RunFolder) -> str:

@@ -103,9 +103,14 @@ def enlarge(
         UserError: Naming the file that cannot be read or written.
     """
     picture = read_picture(source)
-    canvas = Canvas(picture, runtime.scale, output)
-    total = picture.rgb.shape[0] * picture.rgb.shape[1] * runtime.scale**2
-    for y, x, pixels in upscale_tiled(runtime, picture.rgb, tile):
-        canvas.paste(y, x, pixels)
-        advance(pixels.shape[0] * pixels.shape[1] / total)
-    canvas.save()
+    try:
+        canvas = Canvas(picture, runtime.scale, output)
+        total = canvas.size[0] * canvas.size[1]
+        for y, x, pixels in upscale_tiled(runtime, picture.rgb, tile):
+            canvas.paste(y, x, pixels)
+            advance(pixels.shape[0] * pixels.shape[1] / total)
+        canvas.save()
+    except MemoryError as error:
+        raise UserError(
+            f"{source}: enlarged, it does not fit into this machine's memory"
+        ) from error

@@ -17,7 +17,8 @@ from sr_experiments.functional.image_files import SIXTEEN_BIT, opened
 
 JPEG_OPTIONS: dict[str, Any] = {"format": "JPEG", "quality": 95, "subsampling": 0}
 WRITERS: dict[str, dict[str, Any]] = {
-    ".png": {"format": "PNG"},
+    # Three times as fast as the default of 6, for a file a twentieth larger.
+    ".png": {"format": "PNG", "compress_level": 4},
     ".jpg": JPEG_OPTIONS,
     ".jpeg": JPEG_OPTIONS,
     ".webp": {"format": "WEBP", "lossless": True},

@@ -186,6 +186,12 @@ def preflight(job: Job, parts: Parts) -> None:
     torch.set_rng_state(state)
 
 
+def device(job: Job) -> torch.device:
+    """Where the job trains, and so where its batches are made."""
+    wants_gpu = job.config.trainer.accelerator in ("auto", "cuda", "gpu")
+    return torch.device("cuda" if wants_gpu and torch.cuda.is_available() else "cpu")
+
+
 def prepare_job(job: Job) -> Parts:
     """Build and preflight a job; used before any job of a grid starts.
 
@@ -208,6 +214,7 @@ def run(job: Job) -> dict[str, Any]:
     """
     _quiet_lightning()
     parts = prepare_job(job)
+    parts.data.setup(device(job))  # a damaged image is found before there is a folder
     folder = _open_folder(job)
     print(f"run folder: {folder.path}")
     resuming = folder.last_checkpoint.is_file()
@@ -221,7 +228,6 @@ def run(job: Job) -> dict[str, Any]:
                 "params_training": count_parameters(parts.network),
             }
         )
-        parts.data.setup()
         loggers = parts.make_loggers(folder=folder.path, name=job.name, config=job.resolved)
         with closing(loggers):
             _fit(job, parts, folder, loggers, resuming)

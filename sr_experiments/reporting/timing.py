@@ -171,7 +171,7 @@ def print_result(result: Benchmark) -> None:
     width, height = map(int, first.size.split("x"))
     enlarged = f"{width * result.scale}x{height * result.scale}"
     table = Table(title=f"{result.label}: {first.size} to {enlarged}")
-    table.add_column("runtime")
+    table.add_column("runtime", no_wrap=True)
     for column in ("threads", "median", "spread", "frames/s"):
         table.add_column(column, justify="right")
     scored = any(row.scores for row in result.rows)

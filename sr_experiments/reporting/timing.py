@@ -172,19 +172,19 @@ def print_result(result: Benchmark) -> None:
     enlarged = f"{width * result.scale}x{height * result.scale}"
     table = Table(title=f"{result.label}: {first.size} to {enlarged}")
     table.add_column("runtime", no_wrap=True)
-    for column in ("threads", "median", "spread", "frames/s"):
+    for column in ("threads", "median ms", "spread", "frames/s"):
         table.add_column(column, justify="right")
     scored = any(row.scores for row in result.rows)
     for year in CONSTANTS if scored else ():
-        table.add_column(f"score {year}", justify="right")
+        table.add_column(f"MAI {year}", justify="right")
     for row in result.rows:
         latency = row.latency
         scores = [f"{row.scores[year]:.2f}" if row.scores else "" for year in CONSTANTS]
         table.add_row(
             latency.runtime,
             str(latency.threads),
-            f"{latency.median:.2f} ms",
-            f"{latency.spread:.2f} ms",
+            f"{latency.median:.2f}",
+            f"{latency.spread:.2f}",
             f"{1000 / latency.median:.1f}",
             *(scores if scored else ()),
         )
@@ -197,7 +197,7 @@ def print_result(result: Benchmark) -> None:
         console.print(f"{result.macs / 1e9:.2f} GMAC, {result.parameters:,} parameters")
     if scored:
         console.print(
-            "score: 2^(2 PSNR) / (C ms) of the Mobile AI challenges, of this machine's time; "
+            "MAI: score 2^(2 PSNR) / (C ms) of the Mobile AI challenges, of this machine's time; "
             "theirs is of a Synaptics NPU"
         )
     elif any(row.psnr is not None for row in result.rows):

@@ -172,7 +172,7 @@ def print_result(result: Benchmark) -> None:
     enlarged = f"{width * result.scale}x{height * result.scale}"
     table = Table(title=f"{result.label}: {first.size} to {enlarged}")
     table.add_column("runtime", no_wrap=True)
-    for column in ("threads", "median ms", "spread", "frames/s"):
+    for column in ("threads", "median ms", "spread", "fps"):
         table.add_column(column, justify="right")
     scored = any(row.scores for row in result.rows)
     for year in CONSTANTS if scored else ():

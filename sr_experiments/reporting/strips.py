@@ -37,7 +37,7 @@ def busiest_crop(image: Tensor, size: int, step: int) -> tuple[int, int]:
     return row * step, column * step
 
 
-def strip(panels: Mapping[str, Tensor], size: int = 192) -> Image.Image:
+def strip(panels: Mapping[str, Tensor], size: int = 256) -> Image.Image:
     """Panels side by side at one size, each under its caption.
 
     Args:
@@ -62,7 +62,7 @@ def comparison_strip(
     high_res: Tensor,
     predictions: Mapping[str, Tensor],
     scale: int,
-    size: int = 192,
+    size: int = 132,
 ) -> Image.Image:
     """The strip of one image: low-res, predictions, original and the last prediction's error.
 
@@ -71,7 +71,7 @@ def comparison_strip(
         high_res: (3, scale * h, scale * w) uint8.
         predictions: Caption to prediction, (3, scale * h, scale * w) uint8.
         scale: Enlargement.
-        size: Side of the crop that is shown, in high-res pixels; cut to the image's.
+        size: Side of the crop, in high-res pixels, cut to the image's; shown twice as large.
     """
     size = min(size, high_res.shape[1], high_res.shape[2]) // scale * scale
     y, x = busiest_crop(high_res, size, scale)
@@ -88,7 +88,7 @@ def comparison_strip(
         "original": high_res[window],
         f"{last.split()[0]} error x8": error_map(predictions[last][window], high_res[window]),
     }
-    return strip(panels, max(size, 192))
+    return strip(panels, 2 * size)
 
 
 def _hwc(image: Tensor) -> NDArray[np.uint8]:

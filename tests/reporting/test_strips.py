@@ -22,9 +22,9 @@ def test_a_strip_has_a_panel_for_every_picture_and_the_error() -> None:
     high_res = photo()
     low_res = downscale(high_res, 3)
     bicubic = upscale(low_res, 3)
-    picture = comparison_strip(low_res, high_res, {"bicubic": bicubic}, 3, 192)
+    picture = comparison_strip(low_res, high_res, {"bicubic": bicubic}, 3, 120)
     panels = 4  # low-res, bicubic, original, error
-    assert picture.size == (panels * 192 + (panels - 1) * GAP, 192 + CAPTION_HEIGHT)
+    assert picture.size == (panels * 240 + (panels - 1) * GAP, 240 + CAPTION_HEIGHT)
 
 
 def test_the_error_of_the_original_is_white() -> None:

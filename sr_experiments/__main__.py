@@ -132,6 +132,8 @@ def _choices(axis: "Override") -> list[str]:
 
 def _preflight(jobs: list[list[str]]) -> None:
     """Run the preflight of every job before the first one starts."""
+    if not jobs:
+        return
     from sr_experiments import train
     from sr_experiments.configuration.compose import compose
 

@@ -190,6 +190,15 @@ PHOTOS: dict[str, tuple[str, ...]] = {
         "retina.jpg",
         "rocket.jpg",
     ),
+    # Part of train, for those who want to draw it more often.
+    "colour": (
+        "astronaut.png",
+        "hubble_deep_field.jpg",
+        "motorcycle_left.png",
+        "motorcycle_right.png",
+        "retina.jpg",
+        "rocket.jpg",
+    ),
     "val": ("chelsea.png",),
     "test": ("coffee.png",),
 }

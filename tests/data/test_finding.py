@@ -117,13 +117,13 @@ def test_only_what_is_not_here_is_missing(tmp_path: Path) -> None:
     ("spec", "message"),
     [
         ("div3k", "did you mean div2k"),
-        ("photos:valid", "the splits are train, val, test"),
+        ("photos:valid", "the splits are train, colour, val, test"),
         ("photos:5-99", "numbered 1 to 10"),
         ("photos:0-3", "numbered 1 to 10"),
         ("photos:3-2", "numbered 1 to 10"),
         ("set5:train", "the splits are test"),
         ("photos train", "not of the form"),
-        ("folder:middle", "the splits are train, val, test"),
+        ("folder:middle", "the splits are train, colour, val, test"),
     ],
 )
 def test_a_wrong_specification_is_explained(

@@ -98,7 +98,8 @@ def test_the_command_packs_the_photos(tmp_path: Path, capsys: pytest.CaptureFixt
     cache = tmp_path / "with 'odd' name"
     main(["data=photos", "scale=4", f"cache_dir={cache}", f"data_dir={tmp_path}"])
     assert len(list((cache / "packed").glob("*-x4.safetensors"))) == 3
-    assert "train       10 images" in capsys.readouterr().out
+    # Ten photos, the six in colour drawn three times as often.
+    assert "train       22 images" in capsys.readouterr().out
 
 
 def test_a_set_behind_a_form_says_what_to_do(tmp_path: Path) -> None:

@@ -123,7 +123,7 @@ def test_only_what_is_not_here_is_missing(tmp_path: Path) -> None:
         ("photos:3-2", "numbered 1 to 10"),
         ("set5:train", "the splits are test"),
         ("photos train", "not of the form"),
-        ("folder:middle", "the splits are train, colour, val, test"),
+        ("folder:middle", "the splits are train, val, test"),
     ],
 )
 def test_a_wrong_specification_is_explained(

@@ -57,15 +57,15 @@ def _launch(words: list[str]) -> None:
 
     failures: list[str] = []
     stopped: list[BaseException] = []
-    unchecked = jobs if len(jobs) > 1 else []
+    axes = _axes(jobs)
+    if multirun:
+        _preflight(jobs)
 
     def task(config: "DictConfig") -> None:
         if stopped:
             return
         try:
-            _preflight(unchecked)
-            unchecked.clear()
-            _train(config, failures, several=multirun)
+            _train(config, failures, axes if multirun else None)
         except BaseException as error:  # Hydra would print its own shortened traceback
             stopped.append(error)
 
@@ -132,8 +132,6 @@ def _choices(axis: "Override") -> list[str]:
 
 def _preflight(jobs: list[list[str]]) -> None:
     """Run the preflight of every job before the first one starts."""
-    if not jobs:
-        return
     from sr_experiments import train
     from sr_experiments.configuration.compose import compose
 
@@ -147,7 +145,17 @@ def _preflight(jobs: list[list[str]]) -> None:
             raise UserError(f"{' '.join(overrides)}\n  {error}\nnothing was started") from error
 
 
-def _train(config: "DictConfig", failures: list[str], *, several: bool) -> None:
+def _axes(jobs: list[list[str]]) -> set[str]:
+    """Keys whose values differ between jobs: what a job's folder is named by."""
+    values: dict[str, set[str]] = {}
+    for item in itertools.chain.from_iterable(jobs):
+        key, _, value = item.partition("=")
+        values.setdefault(key, set()).add(value)
+    return {key for key, seen in values.items() if len(seen) > 1}
+
+
+def _train(config: "DictConfig", failures: list[str], axes: set[str] | None) -> None:
+    """Train one job; ``axes`` name what varies in its sweep, None a single run."""
     from hydra.core.hydra_config import HydraConfig
 
     from sr_experiments import train
@@ -156,14 +164,14 @@ def _train(config: "DictConfig", failures: list[str], *, several: bool) -> None:
     hydra = HydraConfig.get()
     overrides = [item for item in hydra.overrides.task if not item.startswith("hydra.")]
     sweep = None
-    if several:
-        varied = [item for item in overrides if not item.startswith("+sweeps=")]
+    if axes is not None:
+        varied = [item for item in overrides if item.partition("=")[0] in axes]
         names = [item for item in overrides if item.startswith("+sweeps=")]
         folder = names[0].removeprefix("+sweeps=") if names else "multirun"
         sweep = (config.run_name or folder, _short(plain(",".join(varied))))
     choices = {key: str(value) for key, value in hydra.runtime.choices.items()}
     job = train.Job(config, choices, overrides, sweep)
-    if not several:
+    if axes is None:
         train.run(job)
         return
     try:

@@ -217,6 +217,10 @@ def run(job: Job) -> dict[str, Any]:
     parts.data.setup(device(job))  # a damaged image is found before there is a folder
     folder = _open_folder(job)
     print(f"run folder: {folder.path}")
+    if folder.status() == "finished":
+        folder.unlock()
+        print("finished before; nothing to do")
+        return folder.summary()
     resuming = folder.last_checkpoint.is_file()
     try:
         threads = _execution(job, folder)
@@ -236,10 +240,11 @@ def run(job: Job) -> dict[str, Any]:
             summary = _finish(job, parts, folder, threads)
             log_results(loggers, summary, folder.path / "images")
     except BaseException as error:
-        failed = isinstance(error, Exception)
-        folder.write_summary(
-            {"status": "failed" if failed else "interrupted", "reason": str(error) or repr(error)}
-        )
+        if isinstance(error, Exception):
+            folder.write_summary({"status": "failed", "reason": str(error) or repr(error)})
+        else:
+            folder.write_summary({"status": "interrupted", "reason": type(error).__name__})
+            print("interrupted; the same command goes on from the last checkpoint")
         raise
     finally:
         folder.unlock()
@@ -253,9 +258,9 @@ def _open_folder(job: Job) -> RunFolder:
         parent, name = outputs / job.sweep[0], job.sweep[1]
     try:
         folder = RunFolder.choose(parent, job.resolved, resume=job.config.resume, name=name)
-        write_atomic(
-            folder.path / "overrides.yaml", "".join(f"- {item}\n" for item in job.overrides)
-        )
+        if folder.status() != "finished":
+            overrides = "".join(f"- {item}\n" for item in job.overrides)
+            write_atomic(folder.path / "overrides.yaml", overrides)
     except OSError as error:
         raise UserError(
             f"paths.output_dir={outputs} cannot be written: {error.strerror or error}"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sr_experiments.__main__ import _grid, main
+from sr_experiments.__main__ import _axes, _grid, main
 from sr_experiments.configuration.compose import check, compose
 from sr_experiments.configuration.locations import config_dir, groups, options
 from sr_experiments.errors import UserError
@@ -91,6 +91,26 @@ def test_a_grid_is_the_product_of_its_axes() -> None:
         for model in ("model=xlsr", "model=espcn")
         for seed in ("seed=1", "seed=2")
     ]
+
+
+def test_a_job_is_named_by_what_varies_in_its_sweep() -> None:
+    assert _axes(_grid(["model=xlsr,espcn", "seed=1", "scale=2,3"])) == {"model", "scale"}
+
+
+def test_a_sweep_that_was_refused_leaves_nothing_and_one_that_is_done_is_not_repeated(
+    tmp_path: Path,
+) -> None:
+    words = ["trainer.epochs=1", "data.steps_per_epoch=2", "data.test=[photos:test]"]
+    refused = outcome("-m", "model=xlsr,bicubic", *words, cwd=tmp_path)
+    assert refused.returncode == 2
+    assert "nothing was started" in refused.stderr
+    assert not list(tmp_path.iterdir())
+    grid = ["-m", "seed=1,2", f"paths.cache_dir={tmp_path / 'cache'}", *words]
+    assert outcome(*grid, cwd=tmp_path).returncode == 0
+    jobs = {path.name for path in (tmp_path / "outputs" / "multirun").iterdir()}
+    assert jobs == {"seed=1", "seed=2"}
+    again = outcome(*grid, cwd=tmp_path)
+    assert again.stdout.count("finished before") == 2
 
 
 def test_options_do_not_list_shared_parts() -> None:

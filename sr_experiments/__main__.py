@@ -41,11 +41,11 @@ def _launch(words: list[str]) -> None:
 
     words = _sweep_by_name(words)
     flags = [word for word in words if word.startswith("-")]
-    overrides = [word for word in words if not word.startswith("-") and "=" in word]
+    overrides = [word for word in words if not word.startswith("-")]
     show = [word for word in words if word in SHOW]
     multirun = any(flag in MULTIRUN for flag in flags)
     if not show:
-        unclear = [word for word in words if not word.startswith("-") and "=" not in word]
+        unclear = [word for word in words if word[0] not in "-~" and "=" not in word]
         if unclear:
             raise UserError(f"{unclear[0]!r} is not of the form key=value or group=option")
         jobs = _grid(overrides) if multirun else [overrides]

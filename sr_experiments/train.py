@@ -120,9 +120,17 @@ def build(job: Job) -> Parts:
 
 
 def _instantiate(node: DictConfig, group: str, **extra: Any) -> Any:
-    try:
+    def make() -> Any:
         made = instantiate(node, _convert_="all")
         return made(**extra) if extra else made
+
+    return _blaming(group, make)
+
+
+def _blaming(group: str, action: Callable[[], Any]) -> Any:
+    """Run ``action``; whatever it raises becomes a user's error that names the group."""
+    try:
+        return action()
     except UserError:
         raise
     except Exception as error:
@@ -162,6 +170,11 @@ def preflight(job: Job, parts: Parts) -> None:
     accelerator = job.config.trainer.accelerator
     if accelerator in ("cuda", "gpu") and not torch.cuda.is_available():
         raise UserError(f"trainer.accelerator={accelerator}: no CUDA device here; use cpu or auto")
+    threads = job.config.trainer.threads
+    if threads is not None and (not isinstance(threads, int) or threads < 1):
+        raise UserError(f"trainer.threads={threads} is not a whole number from 1, or null for all")
+    _blaming("trainer", lambda: _trainer(job, parts.epochs, [], None))
+    _blaming("optimizer", parts.task.configure_optimizers)
     low_res = torch.rand(2, 3, data.patch, data.patch)
     high_res = torch.rand(2, 3, data.patch * data.scale, data.patch * data.scale)
     task = parts.task
@@ -288,33 +301,39 @@ def _execution(job: Job, folder: RunFolder) -> int:
 
 
 def _fit(job: Job, parts: Parts, folder: RunFolder, loggers: list[Logger], resuming: bool) -> None:
-    config = job.config
     folder.last_checkpoint.parent.mkdir(exist_ok=True)
-    progress = progress_callback()
-    trainer = pl.Trainer(
-        accelerator=config.trainer.accelerator,
-        devices=1,
-        precision=config.trainer.precision,
-        max_epochs=parts.epochs,
-        gradient_clip_val=config.trainer.gradient_clip,
-        callbacks=[
-            *parts.callbacks,
-            progress,
-            RunRecord(folder, loggers),
-            Checkpoints(folder.last_checkpoint, folder.best_checkpoint),
-        ],
-        logger=False,
-        enable_progress_bar=isinstance(progress, ProgressBar),
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        default_root_dir=folder.path,
-    )
+    callbacks = [
+        *parts.callbacks,
+        progress_callback(),
+        RunRecord(folder, loggers),
+        Checkpoints(folder.last_checkpoint, folder.best_checkpoint),
+    ]
+    trainer = _trainer(job, parts.epochs, callbacks, folder.path)
     if resuming:
         print(f"going on from {folder.last_checkpoint}")
     trainer.fit(
         parts.task,
         ckpt_path=str(folder.last_checkpoint) if resuming else None,
         weights_only=True,
+    )
+
+
+def _trainer(job: Job, epochs: int, callbacks: list[pl.Callback], root: Path | None) -> pl.Trainer:
+    config = job.config.trainer
+    return pl.Trainer(
+        accelerator=config.accelerator,
+        devices=1,
+        precision=config.precision,
+        max_epochs=epochs,
+        gradient_clip_val=config.gradient_clip,
+        callbacks=callbacks,
+        logger=False,
+        # Lightning would add a bar of its own where there is none.
+        enable_progress_bar=any(isinstance(item, ProgressBar) for item in callbacks),
+        enable_checkpointing=any(isinstance(item, Checkpoints) for item in callbacks),
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        default_root_dir=root,
     )
 
 

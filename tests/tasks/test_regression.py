@@ -107,6 +107,12 @@ def test_a_non_finite_loss_stops_the_run_and_keeps_the_checkpoint(
         (["init_from=nowhere"], "nowhere"),
         (["quantization.observer=guess"], "quantization.observer=guess"),
         (["scale=1"], "scale=1"),
+        (["trainer.precision=half"], "trainer: Precision 'half'"),
+        (["trainer.threads=0"], "trainer.threads=0"),
+        (["trainer.threads=many"], "trainer.threads=many"),
+        (["optimizer.lr=-1"], "optimizer: Invalid learning rate"),
+        (["scheduler.peak_at=3"], "peak_at"),
+        (["loss.eps=-1"], "eps"),
     ],
 )
 def test_what_cannot_run_is_refused_before_a_folder_exists(

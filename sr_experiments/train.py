@@ -26,6 +26,7 @@ from sr_experiments.quantization.trace import trace
 from sr_experiments.reporting import environment
 from sr_experiments.reporting.finish import finish
 from sr_experiments.reporting.loggers import closing, log_results
+from sr_experiments.reporting.page import write_page
 from sr_experiments.reporting.run_folder import RunFolder
 from sr_experiments.reporting.shipping import ship
 from sr_experiments.tasks import SuperResolutionTask
@@ -243,6 +244,7 @@ def run(job: Job) -> dict[str, Any]:
                 "model": job.choices["model"],
                 "scale": job.config.scale,
                 "params_training": count_parameters(parts.network),
+                "reason": None,
             }
         )
         loggers = parts.make_loggers(folder=folder.path, name=job.name, config=job.resolved)
@@ -351,8 +353,10 @@ def _finish(job: Job, parts: Parts, folder: RunFolder, threads: int) -> dict[str
         "steps": int(rows[-1]["iteration"]),
         "seconds": round(sum(float(row["time/epoch"]) for row in rows), 1),
     }
-    folder.write_summary({**values, "train": train, "status": "finished", "reason": None})
-    print(f"results, files and pictures: {folder.path}")
+    folder.write_summary({**values, "train": train})
+    page = write_page(folder)
+    folder.write_summary({"status": "finished"})
+    print(f"results, files and pictures: {page}")
     return folder.summary()
 
 

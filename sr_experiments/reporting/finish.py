@@ -1,5 +1,6 @@
 """The end of a run: test the shipped files, print the table, draw the strips."""
 
+import io
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
@@ -12,6 +13,7 @@ from sr_experiments.data import Pair, SRData
 from sr_experiments.deploy.latency import measure
 from sr_experiments.deploy.runtimes import LiteRTRuntime, TorchRuntime
 from sr_experiments.deploy.scoring import predict_image
+from sr_experiments.files import write_atomic
 from sr_experiments.functional.resize import upscale
 from sr_experiments.metrics import psnr_rgb
 from sr_experiments.reporting.evaluation import BASELINE, score_networks
@@ -104,7 +106,9 @@ def _draw(
             for key, picture in pictures.items()
         }
         picture = comparison_strip(low_res, high_res, captions, scale)
-        picture.save(images / f"{set_name}_{name}.png")
+        out = io.BytesIO()
+        picture.save(out, "png")
+        write_atomic(images / f"{set_name}_{name}.png", out.getvalue())
 
 
 def print_table(values: Mapping[str, Any], missing: Mapping[str, str]) -> None:
@@ -121,7 +125,7 @@ def print_table(values: Mapping[str, Any], missing: Mapping[str, str]) -> None:
     console = Console()
     console.print(table)
     for name, reason in missing.items():
-        console.print(f"{name}: not at hand ({reason})", highlight=False)
+        console.print(f"{name}: not at hand ({reason.splitlines()[0]})", highlight=False)
     facts = [f"{values['params']:,} parameters", f"{values['macs'] / 1e9:.2f} GMAC at 640x360"]
     if values["tflite_bytes"] is not None:
         latency = values["latency_ms"]

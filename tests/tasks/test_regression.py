@@ -50,6 +50,7 @@ def test_a_run_leaves_everything_the_contract_names(
         "model_int8.tflite",
         "summary.json",
         "images/photos_coffee.png",
+        "report.html",
     ):
         assert (run / name).stat().st_size > 0, name
     assert summary["status"] == "finished"

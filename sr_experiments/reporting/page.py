@@ -1,0 +1,178 @@
+"""``report.html``: one self-contained page that explains a run; it needs no server.
+
+Made from the run folder alone, so that it can be made again from an old one.
+"""
+
+import base64
+import io
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from sr_experiments.files import write_atomic
+from sr_experiments.reporting.published import Figure, published
+from sr_experiments.reporting.run_folder import RunFolder
+
+FP32_COLOUR, INT8_COLOUR = "#3b7dd8", "#d9822b"
+
+TEMPLATE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{{ title }}</title>
+<style>
+:root { color-scheme: light dark; }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; }
+h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2rem; }
+.scroll { overflow-x: auto; }
+table { border-collapse: collapse; } caption { text-align: left; padding-bottom: .4rem; }
+th, td { padding: .3rem .8rem; text-align: right; border-bottom: 1px solid #8884; }
+th:first-child, td:first-child { text-align: left; }
+img { max-width: 100%; display: block; background: #fff; border-radius: 4px; }
+figure { margin: 0 0 1.2rem; } figcaption { font-size: .9rem; opacity: .8; }
+code, pre { font: 14px/1.4 ui-monospace, monospace; } pre { overflow-x: auto; }
+.facts span { display: inline-block; margin-right: 1.6rem; }
+.facts b { font-size: 1.2rem; }
+</style></head><body>
+<h1>{{ title }}</h1>
+<p class="facts">{% for value, name in facts %}<span><b>{{ value }}</b> {{ name }}</span>
+{% endfor %}</p>
+<h2>Quality</h2>
+<div class="scroll"><table>
+<caption>Luma PSNR in dB and SSIM, border of the scale cut, mean over images</caption>
+<tr><th>set</th><th>bicubic</th><th>FP32</th><th>INT8</th><th>drop, dB</th>
+<th>published, FP32</th></tr>
+{% for row in rows %}<tr>{% for cell in row %}<td>{{ cell }}</td>{% endfor %}</tr>
+{% endfor %}</table></div>
+{% if sources %}<p>Published: {{ sources }}. Trained on other data and for longer, unless the
+command below says otherwise.</p>{% endif %}
+{% if curves %}<h2>Training</h2>
+<figure><img alt="PSNR and drop by epoch" src="{{ curves }}"><figcaption>RGB PSNR on the validation
+images: FP32, and the INT8 file of that epoch run by LiteRT; below, what INT8 costs.</figcaption>
+</figure>{% endif %}
+{% if strips %}<h2>Pictures</h2>
+{% for name, picture in strips %}<figure><img alt="{{ name }}" src="{{ picture }}">
+<figcaption>{{ name }}</figcaption></figure>
+{% endfor %}{% endif %}
+<h2>To repeat it</h2>
+<pre>python -m sr_experiments {{ command }}</pre>
+<p>{{ machine }}</p>
+</body></html>
+"""
+
+
+def write_page(folder: RunFolder) -> Path:
+    """Write the page of a run.
+
+    Args:
+        folder: A run that has a summary.
+
+    Returns:
+        Path of ``report.html``.
+    """
+    summary = folder.summary()
+    config = folder.config()
+    network = str(config.get("model", {}).get("_target_", "")).rpartition(".")[2]
+    figures = _figures(summary, network)
+    strips = sorted((folder.path / "images").glob("*.png"))
+    page = jinja2.Environment(autoescape=True).from_string(TEMPLATE)
+    text = page.render(
+        title=f"{network} x{summary.get('scale')}: {folder.path.parent.name}/{folder.path.name}",
+        facts=_facts(summary),
+        rows=[_row(name, scores, figures) for name, scores in summary.get("test", {}).items()],
+        sources="; ".join(dict.fromkeys(figure.source for figure in figures.values())),
+        curves=_curves(folder),
+        strips=[(path.stem, _embed(path.read_bytes(), "png")) for path in strips],
+        command=_command(folder),
+        machine=_machine(folder),
+    )
+    path = folder.path / "report.html"
+    write_atomic(path, text)
+    return path
+
+
+def _facts(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
+    facts = [
+        (f"{summary['params']:,}", "parameters"),
+        (f"{summary['macs'] / 1e9:.2f}", "GMAC at 640x360"),
+    ]
+    if summary.get("tflite_bytes") is not None:
+        latency = summary["latency_ms"]
+        facts += [
+            (f"{summary['tflite_bytes'] / 1024:.1f}", "KiB INT8"),
+            (f"{latency['median']:.1f}", f"ms INT8, {latency['threads']} threads of this CPU"),
+            (f"{summary['int8_drop']:+.3f}", "dB validation drop"),
+        ]
+    return facts
+
+
+def _figures(summary: Mapping[str, Any], network: str) -> dict[str, Figure]:
+    found: dict[str, Figure] = {}
+    for name in summary.get("test", {}):
+        for figure in published(network, name, summary["scale"]):
+            if not figure.rgb and not figure.int8:
+                found.setdefault(name, figure)
+    return found
+
+
+def _row(name: str, scores: Mapping[str, Any], figures: Mapping[str, Figure]) -> list[str]:
+    cells = [name]
+    for key in ("bicubic", "fp32", "int8"):
+        score = scores.get(key)
+        cells.append(f"{score['psnr_y']:.2f} / {score['ssim_y']:.4f}" if score else "")
+    drop = scores["fp32"]["psnr_y"] - scores["int8"]["psnr_y"] if "int8" in scores else None
+    cells.append("" if drop is None else f"{drop:+.3f}")
+    cells.append(f"{figures[name].psnr:.2f}" if name in figures else "")
+    return cells
+
+
+def _curves(folder: RunFolder) -> str | None:
+    rows = folder.metrics()
+    if len(rows) < 2:
+        return None
+    from matplotlib.figure import Figure as Canvas
+
+    measured = [row for row in rows if row.get("val_int8/psnr")]
+    canvas = Canvas(figsize=(9, 4.6), layout="constrained")
+    above, below = canvas.subplots(2, 1, sharex=True, height_ratios=(2, 1))
+    epochs = [int(row["epoch"]) + 1 for row in rows]
+    above.plot(epochs, [float(row["val/psnr"]) for row in rows], color=FP32_COLOUR, label="FP32")
+    if measured:
+        points = [int(row["epoch"]) + 1 for row in measured]
+        psnr = [float(row["val_int8/psnr"]) for row in measured]
+        above.plot(points, psnr, color=INT8_COLOUR, label="INT8")
+        drop = [float(row["val/int8_drop"]) for row in measured]
+        below.plot(points, drop, color=INT8_COLOUR)
+        below.axhline(0, color="#888", linewidth=0.8)
+    above.set_ylabel("PSNR, dB")
+    below.set_ylabel("drop, dB")
+    below.set_xlabel("epoch")
+    above.legend(frameon=False)
+    for axes in (above, below):
+        axes.grid(alpha=0.25)
+    out = io.BytesIO()
+    canvas.savefig(out, format="svg", metadata={"Date": None})
+    return _embed(out.getvalue(), "svg+xml")
+
+
+def _embed(data: bytes, kind: str) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+
+
+def _command(folder: RunFolder) -> str:
+    file = folder.path / "overrides.yaml"
+    if not file.is_file():
+        return ""
+    lines = file.read_text(encoding="utf-8").splitlines()
+    return " ".join(line.removeprefix("- ") for line in lines)
+
+
+def _machine(folder: RunFolder) -> str:
+    try:
+        facts = json.loads((folder.path / "environment.json").read_text(encoding="utf-8"))
+        versions = ", ".join(f"{name} {value}" for name, value in facts["versions"].items())
+        return f"{facts['cpu']['model']}, {facts['cpu']['cores']} cores; {versions}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "environment.json cannot be read"

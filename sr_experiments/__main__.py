@@ -45,7 +45,7 @@ def _launch(words: list[str]) -> None:
     show = [word for word in words if word in SHOW]
     multirun = any(flag in MULTIRUN for flag in flags)
     if not show:
-        unclear = [word for word in words if word[0] not in "-~" and "=" not in word]
+        unclear = [word for word in words if not word.startswith(("-", "~")) and "=" not in word]
         if unclear:
             raise UserError(f"{unclear[0]!r} is not of the form key=value or group=option")
         jobs = _grid(overrides) if multirun else [overrides]

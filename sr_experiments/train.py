@@ -1,5 +1,6 @@
 """One training run: preflight, run folder, training, shipped files, test, pictures."""
 
+import copy
 import logging
 import warnings
 from collections.abc import Callable, Mapping
@@ -179,7 +180,7 @@ def preflight(job: Job, parts: Parts) -> None:
     low_res = torch.rand(2, 3, data.patch, data.patch)
     high_res = torch.rand(2, 3, data.patch * data.scale, data.patch * data.scale)
     task = parts.task
-    state = torch.get_rng_state()
+    random_state, before = torch.get_rng_state(), copy.deepcopy(task.network.state_dict())
     prediction = task.network(low_res)
     if prediction.shape != high_res.shape:
         raise UserError(
@@ -197,7 +198,9 @@ def preflight(job: Job, parts: Parts) -> None:
                 "  add quantization=none"
             )
         int8_model(parts.mode.quantize(trace(task.network), low_res), height=8, width=8)
-    torch.set_rng_state(state)
+    # Training starts as if nothing had run: batch norm has seen the noise above.
+    task.network.load_state_dict(before)
+    torch.set_rng_state(random_state)
 
 
 def device(job: Job) -> torch.device:

@@ -31,8 +31,13 @@ class RunRecord(pl.Callback):
         self.folder.drop_metrics_after(trainer.current_epoch - 1)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Start the epoch's clock."""
+        """Start the epoch's clock, and forget the last epoch's metrics.
+
+        Lightning keeps a metric until it is logged again: one that is not measured every epoch
+        would be written under epochs that it does not belong to.
+        """
         self.started = time.perf_counter()
+        trainer.callback_metrics.clear()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write the row."""

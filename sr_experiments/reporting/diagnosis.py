@@ -70,7 +70,7 @@ def software() -> Iterator[Line]:
     """Versions of what results depend on."""
     for name, version in environment.versions().items():
         yield Line(name, version, good=version != "not installed")
-    revision = environment.git_revision(Path(__file__).resolve().parent)
+    revision = environment.git_revision()
     yield Line("source", revision or "no git revision (installed package)")
 
 

@@ -57,8 +57,15 @@ def usable_cores() -> int:
         return os.cpu_count() or 1
 
 
-def git_revision(folder: Path) -> str | None:
-    """Commit of the source in ``folder``, with ``+changes`` when files differ; None without git."""
+def git_revision() -> str | None:
+    """Commit of this package's source, with ``+changes`` when files differ.
+
+    Returns:
+        None where it is no clone: an installed package may lie in somebody else's.
+    """
+    folder = Path(__file__).resolve().parents[2]
+    if not (folder / ".git").exists():
+        return None
     command = ["git", "-C", str(folder), "describe", "--always", "--dirty=+changes", "--abbrev=12"]
     try:
         result = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
@@ -73,7 +80,7 @@ def describe() -> dict[str, object]:
         "versions": versions(),
         "platform": platform.platform(),
         "cpu": cpu(),
-        "git": git_revision(Path(__file__).resolve().parent),
+        "git": git_revision(),
     }
 
 

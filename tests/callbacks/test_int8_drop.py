@@ -13,7 +13,7 @@ from sr_experiments.quantization.modes import PostTraining
 from sr_experiments.tasks import RegressionTask
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def task(tmp_path_factory: pytest.TempPathFactory) -> RegressionTask:
     torch.manual_seed(0)
     data = SRData(
@@ -21,7 +21,7 @@ def task(tmp_path_factory: pytest.TempPathFactory) -> RegressionTask:
         ["photos:val"],
         ["photos:test"],
         3,
-        cache_dir=tmp_path_factory.mktemp("cache"),
+        cache_dir=tmp_path_factory.getbasetemp() / "cache",
     )
     # ABPN begins as nearest neighbour plus a little: a picture, before any training.
     return RegressionTask(

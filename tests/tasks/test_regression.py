@@ -124,6 +124,26 @@ def test_what_cannot_run_is_refused_before_a_folder_exists(
     assert not (tmp_path / "out").exists()
 
 
+def test_what_is_measured_every_second_epoch_stands_under_those_epochs_alone(
+    tmp_path: Path,
+) -> None:
+    train.run(job(tmp_path, "trainer.epochs=4", "callbacks.int8_drop.every=2"))
+    (run,) = (tmp_path / "out" / "xlsr-x3").iterdir()
+    rows = RunFolder(run).metrics()
+    assert [bool(row["val_int8/psnr"]) for row in rows] == [False, True, False, True]
+    assert all(row["val/psnr"] for row in rows)
+
+
+def test_preflight_leaves_the_network_as_it_was(tmp_path: Path) -> None:
+    # dbb has batch norm, whose statistics any forward pass moves.
+    words = ["model=emsrnet", "model.block=dbb"]
+    untouched = train.build(job(tmp_path, *words)).network.state_dict()
+    checked = train.prepare_job(job(tmp_path, *words)).network.state_dict()
+    assert any("running_mean" in name for name in checked)
+    for name, value in checked.items():
+        assert torch.equal(value, untouched[name]), name
+
+
 def test_the_schedule_ends_where_the_budget_ends(tmp_path: Path) -> None:
     parts = train.build(job(tmp_path, "trainer.epochs=100", "budget=0.05"))
     assert parts.epochs == 5

@@ -1,7 +1,9 @@
 import json
 import struct
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,6 +27,8 @@ def records(data: bytes) -> Iterator[bytes]:
             continue
         _, length, kind = struct.unpack("<IHB", data[position : position + RECORD_HEADER])
         position += RECORD_HEADER
+        if position + length > len(data):
+            return
         parts += data[position : position + length]
         position += length
         if kind in (FULL, LAST):
@@ -32,15 +36,24 @@ def records(data: bytes) -> Iterator[bytes]:
             parts = b""
 
 
-def decode(folder: Path) -> tuple[list[dict[str, float]], dict[str, str]]:
-    """Rows and step axes that a dashboard would show, read back from W&B's offline file."""
+def complete(file: Path, patience: float = 60.0) -> list[Any]:
+    """Records of a finished run's file; W&B's service closes it a moment after ``finish``."""
     from wandb.proto import wandb_internal_pb2
 
+    give_up = time.monotonic() + patience
+    while True:
+        found = [wandb_internal_pb2.Record.FromString(data) for data in records(file.read_bytes())]
+        if any(record.WhichOneof("record_type") == "exit" for record in found):
+            return found
+        assert time.monotonic() < give_up, f"{file} has no end after {patience} s"
+        time.sleep(0.1)
+
+
+def decode(folder: Path) -> tuple[list[dict[str, float]], dict[str, str]]:
+    """Rows and step axes that a dashboard would show, read back from W&B's offline file."""
     (file,) = folder.glob("wandb/offline-run-*/run-*.wandb")
     rows, axes = [], {}
-    for data in records(file.read_bytes()):
-        record = wandb_internal_pb2.Record()
-        record.ParseFromString(data)
+    for record in complete(file):
         if record.WhichOneof("record_type") == "history":
             items = record.history.item
             rows.append({i.key or "/".join(i.nested_key): json.loads(i.value_json) for i in items})

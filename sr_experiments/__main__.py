@@ -69,7 +69,7 @@ def _launch(words: list[str]) -> None:
         except BaseException as error:  # Hydra would print its own shortened traceback
             stopped.append(error)
 
-    sys.argv = [sys.argv[0], *words, SEARCH_PATH.format(root=config_root())]
+    sys.argv = [sys.argv[0], *_in_order(words, SEARCH_PATH.format(root=config_root()))]
     from sr_experiments.configuration.locations import config_dir
 
     hydra_main(version_base="1.3", config_path=str(config_dir()), config_name="config")(task)()
@@ -79,6 +79,15 @@ def _launch(words: list[str]) -> None:
         print(f"\n{len(failures)} of {len(jobs)} jobs failed:", file=sys.stderr)
         print("\n".join(f"  {line}" for line in failures), file=sys.stderr)
         raise SystemExit(1)
+
+
+def _in_order(words: list[str], search_path: str) -> list[str]:
+    """Hydra's parser takes overrides only side by side: flags first, then all of these."""
+    flags = [word for word in words if word in MULTIRUN]
+    rest = [word for word in words if word not in flags]
+    overrides = [place for place, word in enumerate(rest) if "=" in word and word[0] != "-"]
+    place = overrides[0] if overrides else len(rest)
+    return [*flags, *rest[:place], search_path, *rest[place:]]
 
 
 def _sweep_by_name(words: list[str]) -> list[str]:

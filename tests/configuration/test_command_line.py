@@ -105,7 +105,8 @@ def test_a_sweep_that_was_refused_leaves_nothing_and_one_that_is_done_is_not_rep
     assert refused.returncode == 2
     assert "nothing was started" in refused.stderr
     assert not list(tmp_path.iterdir())
-    grid = ["-m", "seed=1,2", f"paths.cache_dir={tmp_path / 'cache'}", *words]
+    # A flag in the middle is as good as one in front.
+    grid = ["seed=1,2", "-m", f"paths.cache_dir={tmp_path / 'cache'}", *words]
     assert outcome(*grid, cwd=tmp_path).returncode == 0
     jobs = {path.name for path in (tmp_path / "outputs" / "multirun").iterdir()}
     assert jobs == {"seed=1", "seed=2"}

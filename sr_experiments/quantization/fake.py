@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Literal
 
 import torch
@@ -34,6 +35,8 @@ class QuantizedGraph:
         per_channel: Whether kernels have a scale for each output channel.
         input_type: Type of the file's input.
         output_type: Type of the file's output.
+        kernel_scales: Scales ``(O,)`` of the kernels that do not take theirs from their largest
+            weight, by the name of the convolution.
     """
 
     graph: Graph
@@ -41,15 +44,21 @@ class QuantizedGraph:
     per_channel: bool = True
     input_type: Ends = "uint8"
     output_type: Ends = "uint8"
+    kernel_scales: Mapping[str, Tensor] = field(default_factory=dict)
 
     def kernel(self, node: Conv) -> FakeKernel:
         """The live kernel of a convolution, rounded."""
         source, result = self.activations[node.inputs[0]], self.activations[node.name]
-        return fake_kernel(*node.kernel(), source, result, self.per_channel)
+        scales = self.kernel_scales.get(node.name)
+        return fake_kernel(*node.kernel(), source, result, self.per_channel, scales)
+
+    def rounded(self, node: Node, values: Tensor) -> Tensor:
+        """Values of a node's tensor, rounded to its levels and clipped to its range."""
+        return self.activations[node.name].fake(values)
 
     def compute(self, node: Node, inputs: Sequence[Tensor]) -> Tensor:
         """Compute one node from rounded inputs and round its output."""
-        rounded = self.activations[node.name].fake
+        rounded = partial(self.rounded, node)
         if isinstance(node, Conv):
             kernel = self.kernel(node)
             y = node.convolve(inputs[0], kernel.weight, kernel.bias)

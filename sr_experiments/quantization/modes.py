@@ -9,11 +9,16 @@ import torch
 from torch import Tensor
 
 from sr_experiments.errors import UserError
+from sr_experiments.quantization.calibration import (
+    covering_a_picture,
+    fixed_ranges,
+    measured_ranges,
+)
 from sr_experiments.quantization.fake import Ends, QuantizedGraph
-from sr_experiments.quantization.graph import Add, Conv, Graph, Input
-from sr_experiments.quantization.params import UNIT, QParams
-from sr_experiments.quantization.ranges import Observer, Watcher, observer_of
-from sr_experiments.quantization.sharing import MOVERS, scale_groups, separate_input
+from sr_experiments.quantization.graph import Graph
+from sr_experiments.quantization.params import QParams
+from sr_experiments.quantization.ranges import Observer, observer_of
+from sr_experiments.quantization.sharing import scale_groups, separate_input
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,9 @@ class PostTraining:
             an observer of ``ranges`` with its own settings.
         calibration_images: Low-resolution crops that the ranges are measured on.
         calibration_size: Their side in pixels.
+        fixed_output: Give the output the levels of a picture (scale 1/255, zero point -128)
+            whatever was measured; a linear output is clipped to [0, 1] (Antins_cv's
+            MovingAvgWithFixedQuantize).
         input_type: Of the file: ``uint8``, ``int8`` or ``float32``.
         output_type: The same for its output.
     """
@@ -40,6 +48,7 @@ class PostTraining:
     observer: str | Observer = "minmax"
     calibration_images: int = 16
     calibration_size: int = 64
+    fixed_output: bool = False
     input_type: Ends = "uint8"
     output_type: Ends = "uint8"
 
@@ -61,7 +70,7 @@ class PostTraining:
 
         The input's levels are the pixel values. An output that the network clips has exactly the
         clip's range (scale 1/255 for [0, 1], so the clip itself costs nothing); a linear one
-        covers at least [0, 1], whether or not the calibration images have black and white.
+        covers at least [0, 1].
 
         Args:
             graph: A traced network.
@@ -69,35 +78,14 @@ class PostTraining:
         """
         graph = separate_input(graph)
         groups = scale_groups(graph)
-        fixed = _fixed(graph, groups)
-        watchers: dict[str, Watcher] = {}
-        rule = observer_of(self.observer)
-        for image in calibration:
-            for node, values in graph.values(image[None]):
-                group = groups[node.name]
-                if group not in fixed and not isinstance(node, MOVERS):
-                    watchers.setdefault(group, rule.watch()).see(values)
-        measured = {group: watcher.range() for group, watcher in watchers.items()}
+        fixed = fixed_ranges(graph, groups, fixed_output=self.fixed_output)
+        observer = observer_of(self.observer)
+        measured = measured_ranges(graph, groups, fixed, observer, calibration)
         picture = groups[graph.output]
         if picture in measured:
-            low, high = measured[picture]
-            measured[picture] = min(low, 0.0), max(high, 1.0)
+            measured[picture] = covering_a_picture(measured[picture])
         ranges = {group: QParams.of_range(*ends) for group, ends in measured.items()} | fixed
         activations = {node.name: ranges[groups[node.name]] for node in graph.nodes}
         return QuantizedGraph(
             graph, activations, self.per_channel, self.input_type, self.output_type
         )
-
-
-def _fixed(graph: Graph, groups: dict[str, str]) -> dict[str, QParams]:
-    """Groups whose range is known without looking: the picture, and a clipped output."""
-    fixed = {groups[node.name]: UNIT for node in graph.nodes if isinstance(node, Input)}
-    group = groups[graph.output]
-    sources = [
-        node for node in graph.nodes if groups[node.name] == group and not isinstance(node, MOVERS)
-    ]
-    if len(sources) == 1 and isinstance(sources[0], Conv | Add):
-        low, high = sources[0].bounds.low, sources[0].bounds.top
-        if low is not None and high is not None:
-            fixed.setdefault(group, QParams.of_range(low, high))
-    return fixed

@@ -14,6 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sr_experiments.quantization.steps import stepped
+
 QMIN, QMAX = -128, 127
 WEIGHT_MAX = 127
 # A bias stays below this, so that 31 bits hold it together with the products it is added to.
@@ -82,7 +84,12 @@ class FakeKernel:
 
 
 def fake_kernel(
-    weight: Tensor, bias: Tensor, source: QParams, result: QParams, per_channel: bool
+    weight: Tensor,
+    bias: Tensor,
+    source: QParams,
+    result: QParams,
+    per_channel: bool,
+    scales: Tensor | None = None,
 ) -> FakeKernel:
     """Round a kernel to what an INT8 file can hold.
 
@@ -92,18 +99,21 @@ def fake_kernel(
         source: Of the convolution's input.
         result: Of its output.
         per_channel: A scale for each output channel, or one for all.
+        scales: ``(O,)``, positive, that clip what lies beyond 127 of them and learn where they
+            need a gradient; None: as large as the largest weight asks for.
     """
     with torch.no_grad():
-        largest = weight.abs().amax((1, 2, 3))
         # A kernel near zero still needs a scale in which its bias fits into the integers.
         least = bias.abs().clamp(min=result.scale) / (source.scale * BIAS_MAX)
-        scales = torch.maximum(largest / WEIGHT_MAX, least).float()
         if not per_channel:
-            scales = scales.max().expand_as(scales).contiguous()
-        bias_scales = scales * source.scale
-    fake_weight = torch.fake_quantize_per_channel_affine(
-        weight, scales, torch.zeros_like(scales, dtype=torch.int32), 0, -WEIGHT_MAX, WEIGHT_MAX
-    )
+            least = least.max().expand_as(least)
+        if scales is None:
+            largest = weight.abs().amax((1, 2, 3)) / WEIGHT_MAX
+            scales = largest if per_channel else largest.max().expand_as(largest)
+    scales = torch.maximum(scales, least).float().contiguous()
+    fake_weight = stepped(weight, scales, 0, -WEIGHT_MAX, WEIGHT_MAX)
+    scales = scales.detach()
+    bias_scales = scales * source.scale
     fake_bias = bias + (_rounded(bias.detach(), bias_scales) - bias.detach())
     return FakeKernel(fake_weight, fake_bias, scales, bias_scales)
 

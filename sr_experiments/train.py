@@ -14,7 +14,6 @@ from hydra.utils import instantiate
 from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
-from torch import nn
 
 from sr_experiments.callbacks import Checkpoints, Int8Drop, RunRecord, progress_callback
 from sr_experiments.data import SRData
@@ -187,9 +186,8 @@ def preflight(job: Job, parts: Parts) -> None:
             f"model={job.choices['model']} makes {tuple(prediction.shape)} of "
             f"{tuple(low_res.shape)}, not {tuple(high_res.shape)}: check scale={data.scale}"
         )
-    loss = task.loss
-    assert isinstance(loss, nn.Module)
-    loss(prediction, high_res).backward()
+    terms = _blaming("loss", lambda: task.terms(low_res, high_res))
+    torch.autograd.backward(task.total_loss(terms))
     task.network.zero_grad(set_to_none=True)
     if parts.mode is not None:
         if not task.network.deployable:

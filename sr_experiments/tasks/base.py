@@ -6,6 +6,7 @@ would have seen.
 """
 
 import math
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -72,6 +73,15 @@ class SuperResolutionTask(pl.LightningModule):
         """Enlarge a batch, (N, 3, H, W) in [0, 1], with the network that is shipped."""
         prediction: Tensor = self.shipped(low_res.contiguous(memory_format=self.memory_format))
         return prediction
+
+    def predict(self, low_res: Tensor) -> Tensor:
+        """What the loss sees of a batch, (N, 3, H, W) in [0, 1]: the trained network's output."""
+        prediction: Tensor = self.network(low_res)
+        return prediction
+
+    @abstractmethod
+    def terms(self, low_res: Tensor, high_res: Tensor) -> dict[str, Tensor]:
+        """What a step minimises the sum of, by name; preflight tries it on noise."""
 
     def train_dataloader(self) -> Iterable[int]:
         """One entry per step of an epoch; the batch itself is made in the training step."""

@@ -1,5 +1,10 @@
-"""Plain regression: one network, one loss, one optimiser, a schedule stepped per batch."""
+"""Plain regression: one network, one optimiser, a schedule stepped per batch, a sum of terms.
 
+A step minimises the loss's terms and those of every regulariser. What each term was is in the
+metrics under its own name.
+"""
+
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -7,6 +12,7 @@ from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 
 from sr_experiments.data import SRData
+from sr_experiments.errors import UserError
 from sr_experiments.models import SRModel
 from sr_experiments.tasks.base import (
     OptimizerFactory,
@@ -17,15 +23,17 @@ from sr_experiments.tasks.base import (
 
 
 class RegressionTask(SuperResolutionTask):
-    """Minimise ``loss(prediction, high_res)``.
+    """Minimise ``loss(prediction, high_res)`` and what regularises the network.
 
     Args:
         network: The network to train.
-        loss: ``(prediction, target) -> scalar``.
+        loss: ``(prediction, high_res)`` to a scalar or to named, weighted terms; with the class
+            attribute ``needs_low_res`` also called with the low-resolution batch.
         data: The data set.
         optimizer: Makes the optimiser from the parameters.
         scheduler: Makes the schedule from ``optimizer`` and ``total_steps``.
         total_steps: Length of the whole training, in batches.
+        regularizers: By name, ``(network) -> scalar``.
         ema_decay: See `SuperResolutionTask`.
         channels_last: See `SuperResolutionTask`.
     """
@@ -39,20 +47,37 @@ class RegressionTask(SuperResolutionTask):
         scheduler: SchedulerFactory,
         *,
         total_steps: int,
+        regularizers: Mapping[str, nn.Module] | None = None,
         ema_decay: float | None = None,
         channels_last: bool = True,
     ) -> None:
         super().__init__(network, data, ema_decay=ema_decay, channels_last=channels_last)
         self.loss = loss
+        self.regularizers = nn.ModuleDict(regularizers)
         self.total_steps = total_steps
         self.make_optimizer = optimizer
         self.make_scheduler = scheduler
 
+    def terms(self, low_res: Tensor, high_res: Tensor) -> dict[str, Tensor]:
+        """What a step minimises the sum of, by name.
+
+        Args:
+            low_res: (N, 3, H, W) in [0, 1].
+            high_res: (N, 3, scale * H, scale * W) in [0, 1].
+        """
+        prediction = self.predict(low_res)
+        terms = loss_terms(self.loss, prediction, high_res, low_res)
+        for name, regularizer in self.regularizers.items():
+            if name in terms:
+                raise UserError(
+                    f"task.regularizers.{name}: the loss has a term of that name; use another"
+                )
+            terms[name] = regularizer(self.network)
+        return terms
+
     def training_step(self, index: int, batch_idx: int) -> Tensor:
         """One optimiser step on the batch of this iteration; the entry ``index`` is unused."""
-        low_res, high_res = self.train_batch()
-        name = type(self.loss).__name__.lower()
-        terms = {name: self.loss(self.network(low_res), high_res)}
+        terms = self.terms(*self.train_batch())
         loss = self.total_loss(terms)
         self.log("train/loss", loss.detach(), on_epoch=True, on_step=False, batch_size=1)
         for term, value in terms.items():
@@ -75,3 +100,24 @@ class RegressionTask(SuperResolutionTask):
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": scheduler, "interval": "step", "name": "network"},
         }
+
+
+def loss_terms(
+    loss: nn.Module, prediction: Tensor, high_res: Tensor, low_res: Tensor
+) -> dict[str, Tensor]:
+    """Named terms of a loss; one that gives a single number is named after its class.
+
+    Raises:
+        UserError: It gives neither a scalar nor a mapping of scalars.
+    """
+    name = type(loss).__name__.lower()
+    needs_low_res = getattr(loss, "needs_low_res", False)
+    value = loss(prediction, high_res, low_res) if needs_low_res else loss(prediction, high_res)
+    terms = dict(value) if isinstance(value, Mapping) else {name: value}
+    wrong = [key for key, term in terms.items() if not isinstance(term, Tensor) or term.ndim]
+    if wrong or not terms:
+        raise UserError(
+            f"loss: {type(loss).__name__} must give a scalar tensor or a mapping of names to "
+            f"scalar tensors; {', '.join(wrong) or 'the mapping'} is none"
+        )
+    return terms

@@ -1,6 +1,7 @@
-"""Schedules and averages that torch lacks or does not have in this form."""
+"""Optimisers, schedules and averages that torch lacks or does not have in this form."""
 
 from sr_experiments.optim.ema import ExponentialMovingAverage
+from sr_experiments.optim.nadabelief import NAdaBelief
 from sr_experiments.optim.schedules import Constant, Cosine, Step, Triangular
 
-__all__ = ["Constant", "Cosine", "ExponentialMovingAverage", "Step", "Triangular"]
+__all__ = ["Constant", "Cosine", "ExponentialMovingAverage", "NAdaBelief", "Step", "Triangular"]

@@ -14,6 +14,8 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from sr_experiments.errors import UserError
 
+NO_STEP = 1e-9  # share of a training that is no whole step of any; more than rounding errs by
+
 
 class Schedule(LRScheduler):
     """A learning rate that depends on the share of the training that is done.
@@ -43,18 +45,21 @@ class Schedule(LRScheduler):
 
 
 class Triangular(Schedule):
-    """XLSR's single triangle (paper, 4.2; after Smith's cyclical rates, arXiv:1506.01186).
+    """XLSR's triangle (paper, 4.2; Smith's cyclical rates, arXiv:1506.01186).
 
-    Two straight ramps: up to ``peak`` in the first hundredth of the training, then down. The
-    three values are absolute, so the optimiser's own ``lr`` is not used.
+    Two ramps: up to ``peak`` in the first hundredth of the training, then down. The three
+    values are absolute, so the optimiser's own ``lr`` is not used. With ``ramps=cosine`` it is
+    the one-cycle policy (Smith and Topin, arXiv:1708.07120) as torch's ``OneCycleLR`` has it.
 
     Args:
         optimizer: All its groups get the same learning rate.
         total_steps: Iterations of the whole training.
-        start: Learning rate of the first iteration.
+        start: Learning rate of the first iteration, and of the first of each cycle.
         peak: Highest learning rate.
-        end: Learning rate at the end.
-        peak_at: Where the peak lies, as a share of the training: 50 of the paper's 5000 epochs.
+        end: Learning rate at the end of each cycle.
+        peak_at: Where the peak lies, as a share of the cycle: 50 of the paper's 5000 epochs.
+        ramps: ``linear``, or ``cosine`` for half a cosine each.
+        cycles: How often the triangle is run through.
     """
 
     def __init__(
@@ -65,16 +70,27 @@ class Triangular(Schedule):
         peak: float = 25e-4,
         end: float = 1e-4,
         peak_at: float = 0.01,
+        ramps: str = "linear",
+        cycles: int = 1,
     ) -> None:
         _check_share("peak_at", peak_at)
+        if ramps not in ("linear", "cosine"):
+            raise UserError(f"scheduler.ramps={ramps} is neither linear nor cosine")
+        if cycles < 1:
+            raise UserError(f"scheduler.cycles={cycles} must be at least 1")
         self.start, self.peak, self.end, self.peak_at = start, peak, end, peak_at
+        self.ramps, self.cycles = ramps, cycles
         super().__init__(optimizer, total_steps)
 
     def at(self, progress: float, base: float) -> float:
         """See the class."""
-        if progress < self.peak_at:
-            return _between(self.start, self.peak, progress / self.peak_at)
-        return _between(self.peak, self.end, (progress - self.peak_at) / (1 - self.peak_at))
+        done = progress * self.cycles % 1 if progress < 1 else 1.0
+        if done < self.peak_at:
+            return self._ramp(self.start, self.peak, done / self.peak_at)
+        return self._ramp(self.peak, self.end, (done - self.peak_at) / (1 - self.peak_at))
+
+    def _ramp(self, first: float, last: float, share: float) -> float:
+        return _between(first, last, share if self.ramps == "linear" else _half_cosine(share))
 
 
 class Cosine(Schedule):
@@ -97,21 +113,25 @@ class Cosine(Schedule):
     def at(self, progress: float, base: float) -> float:
         """See the class."""
         if progress < self.warmup:
-            # One step ahead, so that the first iteration already moves.
-            return base * min(1.0, (progress + 1 / self.total_steps) / self.warmup)
+            return base * _warming(progress, self.warmup, self.total_steps)
         done = (progress - self.warmup) / (1 - self.warmup)
-        return _between(self.end, base, (1 + math.cos(math.pi * done)) / 2)
+        return _between(base, self.end, _half_cosine(done))
 
 
 class Step(Schedule):
     """The optimiser's ``lr`` times ``factor`` at each of some points.
 
+    The points are a list or a period. They are shares of the training, or count in any unit of
+    which it has ``of``: ``every=50 of=220`` is "every 50 epochs of 220".
+
     Args:
         optimizer: Its ``lr`` is where the schedule starts.
         total_steps: Iterations of the whole training.
-        at_shares: The points, as shares of the training; by default ABPN's, which halves at
-            epochs 120, 240, 360 and 480 of 600.
-        factor: What each point multiplies by.
+        at_shares: The points; by default ABPN's, which halves at epochs 120, 240, 360 and 480
+            of 600.
+        factor: What each point multiplies by, or a list with one factor for each point.
+        every: The distance between points, in place of ``at_shares``.
+        of: The whole training in the unit of the points.
     """
 
     def __init__(
@@ -119,24 +139,75 @@ class Step(Schedule):
         optimizer: Optimizer,
         total_steps: int,
         at_shares: Sequence[float] = (0.2, 0.4, 0.6, 0.8),
-        factor: float = 0.5,
+        factor: float | Sequence[float] = 0.5,
+        every: float | None = None,
+        of: float = 1.0,
     ) -> None:
-        for share in at_shares:
-            _check_share("at_shares", share)
-        self.at_shares, self.factor = tuple(at_shares), factor
+        if not of > 0:
+            raise UserError(f"scheduler.of={of} must be above 0")
+        if every is None:
+            self.points = [point / of for point in at_shares]
+            for share in self.points:
+                _check_share("at_shares", share)
+        elif 0 < every < of:
+            multiples = (count * every / of for count in range(1, math.ceil(of / every) + 1))
+            self.points = [share for share in multiples if share + NO_STEP < 1]
+        else:
+            raise UserError(
+                f"scheduler.every={every} must be above 0 and below scheduler.of={of}, the "
+                "whole training in the same unit"
+            )
+        self.factors = (
+            [float(factor)] * len(self.points)
+            if isinstance(factor, int | float)
+            else [float(value) for value in factor]
+        )
+        if len(self.factors) != len(self.points):
+            raise UserError(
+                f"scheduler.factor has {len(self.factors)} values, and the schedule "
+                f"{len(self.points)} points: give one for each, or a single number"
+            )
         super().__init__(optimizer, total_steps)
 
     def at(self, progress: float, base: float) -> float:
         """See the class."""
-        return base * self.factor ** sum(progress >= share for share in self.at_shares)
+        passed = [
+            factor
+            for point, factor in zip(self.points, self.factors, strict=True)
+            if progress + NO_STEP >= point
+        ]
+        return base * math.prod(passed)
 
 
 class Constant(Schedule):
-    """The optimiser's ``lr`` throughout."""
+    """The optimiser's ``lr`` throughout, after a linear warm-up.
+
+    Args:
+        optimizer: Its ``lr`` is what is kept.
+        total_steps: Iterations of the whole training.
+        warmup: Share of the training over which the learning rate rises from zero.
+    """
+
+    def __init__(self, optimizer: Optimizer, total_steps: int, warmup: float = 0.0) -> None:
+        _check_share("warmup", warmup)
+        self.warmup = warmup
+        super().__init__(optimizer, total_steps)
 
     def at(self, progress: float, base: float) -> float:
         """See the class."""
+        if progress < self.warmup:
+            return base * _warming(progress, self.warmup, self.total_steps)
         return base
+
+
+def _warming(progress: float, warmup: float, total_steps: int) -> float:
+    # One step ahead, so that the first iteration already moves.
+    return min(1.0, (progress + 1 / total_steps) / warmup)
+
+
+def _half_cosine(share: float) -> float:
+    """From 0 to 1 with flat ends."""
+    return (1 - math.cos(math.pi * share)) / 2
 
 
 def _between(first: float, second: float, share: float) -> float:
@@ -146,5 +217,5 @@ def _between(first: float, second: float, share: float) -> float:
 def _check_share(name: str, share: float) -> None:
     if not 0 <= share < 1:
         raise UserError(
-            f"scheduler.{name}={share} is a share of the training: at least 0 and less than 1."
+            f"scheduler.{name}: {share} is a share of the training, at least 0 and less than 1"
         )

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -32,6 +33,29 @@ def test_long_average_forgets_the_random_first_weights() -> None:
         average.update_parameters(model)
     # without the warm-up 99 * 0.999^100 = 89.6 of the start would be left
     assert average.module.weight.item() == pytest.approx(1.0, abs=1e-3)
+
+
+def test_ecnusrs_decay_is_tensorflows_average() -> None:
+    """PureConvSR: decay 0.999 with the count of updates, as ``tf.train.ExponentialMovingAverage``.
+
+    Once (1 + n) / (10 + n) has passed 0.999, a jump is forgotten as 0.999^n.
+    """
+    model = nn.Linear(1, 1)
+    average = ExponentialMovingAverage(model, decay=0.999)
+    updates = 9_300
+    values = np.sin(np.arange(updates) / 50) + 2
+    expected = values[0]
+    for count, value in enumerate(values):
+        set_weight(model, value)
+        average.update_parameters(model)
+        if count:
+            decay = min(0.999, (1 + count) / (10 + count))
+            expected = decay * expected + (1 - decay) * value
+    assert average.module.weight.item() == pytest.approx(expected, abs=1e-4)
+    set_weight(model, 10.0)
+    for _ in range(693):  # 0.999^693 is a half
+        average.update_parameters(model)
+    assert average.module.weight.item() == pytest.approx((10 + expected) / 2, abs=1e-2)
 
 
 def test_buffers_are_averaged_too() -> None:

@@ -3,6 +3,7 @@
 from sr_experiments.quantization.fake import QuantizedGraph
 from sr_experiments.quantization.graph import Graph, receptive_radius
 from sr_experiments.quantization.modes import NoQuantization, PostTraining
+from sr_experiments.quantization.qat import QuantizationAware, QuantizationTraining
 from sr_experiments.quantization.ranges import LeastSquares, MinMax, MovingAverage, Percentile
 from sr_experiments.quantization.trace import UnsupportedOperator, trace
 
@@ -14,6 +15,8 @@ __all__ = [
     "NoQuantization",
     "Percentile",
     "PostTraining",
+    "QuantizationAware",
+    "QuantizationTraining",
     "QuantizedGraph",
     "UnsupportedOperator",
     "receptive_radius",

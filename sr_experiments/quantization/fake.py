@@ -48,9 +48,13 @@ class QuantizedGraph:
 
     def kernel(self, node: Conv) -> FakeKernel:
         """The live kernel of a convolution, rounded."""
+        return self.rounded_kernel(node, *node.kernel())
+
+    def rounded_kernel(self, node: Conv, weight: Tensor, bias: Tensor) -> FakeKernel:
+        """A kernel of a convolution, rounded to what the file can hold."""
         source, result = self.activations[node.inputs[0]], self.activations[node.name]
         scales = self.kernel_scales.get(node.name)
-        return fake_kernel(*node.kernel(), source, result, self.per_channel, scales)
+        return fake_kernel(weight, bias, source, result, self.per_channel, scales)
 
     def rounded(self, node: Node, values: Tensor) -> Tensor:
         """Values of a node's tensor, rounded to its levels and clipped to its range."""

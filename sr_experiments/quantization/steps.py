@@ -55,7 +55,7 @@ class _LearnedStep(torch.autograd.Function):
         return _round(x, step, zero_point, lowest, highest)
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
         x, step = ctx.saved_tensors
         low, high = ctx.ends

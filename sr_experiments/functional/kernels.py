@@ -68,3 +68,35 @@ def compose_kernels(
             "folded exactly at the borders: one of the two must be 1x1."
         )
     return weight, weight_2.sum(dim=(2, 3)) @ bias_1 + bias_2
+
+
+def spread(change: Tensor, after: Tensor | None, before: Tensor | None) -> Tensor:
+    """Smallest change of a kernel between two 1x1 convolutions that changes all three by this.
+
+    Args:
+        change: ``(O, I, K, K)``, wanted of the three convolutions as one.
+        after: ``(O, M, 1, 1)``, of full rank with ``M >= O``; None where there is none.
+        before: ``(N, I, 1, 1)``, of full rank with ``N >= I``; None where there is none.
+
+    Returns:
+        ``(M, N, K, K)``, of the least sum of squares (Moore and Penrose's inverse).
+
+    Raises:
+        UserError: The 1x1 convolutions leave no room for it.
+    """
+    if after is not None:
+        change = torch.einsum("mo,oihw->mihw", _inverse(after, len(change)), change)
+    if before is not None:
+        change = torch.einsum("mihw,in->mnhw", change, _inverse(before, change.shape[1]))
+    return change
+
+
+def _inverse(kernel: Tensor, rank: int) -> Tensor:
+    left, strengths, right = torch.linalg.svd(kernel[:, :, 0, 0], full_matrices=False)
+    weakest = strengths[-1] / strengths[0]
+    if len(strengths) < rank or not weakest > len(left) * torch.finfo(kernel.dtype).eps:
+        raise UserError(
+            f"A 1x1 convolution from {kernel.shape[1]} to {kernel.shape[0]} channels inside a "
+            "block does not let every kernel through: build the block wider."
+        )
+    return (right.T / strengths) @ left.T

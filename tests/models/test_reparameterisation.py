@@ -71,6 +71,43 @@ def test_block_ships_as_one_convolution_of_the_same_output_borders_included(
     assert (conv(x) - expected).abs().max() < 1e-9
 
 
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(("channels_in", "channels_out"), [(5, 5), (3, 7), (7, 3)])
+def test_block_can_be_given_any_kernel_and_goes_on_training_all_of_itself(
+    name: str, channels_in: int, channels_out: int
+) -> None:
+    block = block_of(name, channels_in, channels_out)
+    before = {key: value.clone() for key, value in block.state_dict().items()}
+    weight = torch.randn(channels_out, channels_in, 3, 3, dtype=torch.float64)
+    bias = torch.randn(channels_out, dtype=torch.float64)
+    block.set_kernel(weight, bias)
+    x = image(channels_in)
+    assert (block(x) - F.conv2d(x, weight, bias, padding=1)).abs().max() < 1e-9
+    changed = [key for key, value in block.state_dict().items() if not value.equal(before[key])]
+    assert len(changed) == 2  # one kernel, one bias
+    block(x).square().mean().backward()
+    for key, value in block.named_parameters():
+        assert value.grad is not None, key
+        assert value.grad.any(), key
+
+
+def test_the_change_of_a_given_kernel_is_the_smallest() -> None:
+    # One channel throughout: project * middle = kernel, so the change is shared by nobody else.
+    block = CollapsibleLinearBlock(1, 1, 1, width=2, identity=False).double()
+    with torch.no_grad():
+        block.middle.weight.zero_()
+        block.project.weight.copy_(torch.tensor([3.0, 4.0]).view(1, 2, 1, 1))
+    block.set_kernel(torch.full((1, 1, 1, 1), 50.0, dtype=torch.float64), torch.zeros(1))
+    # Of all (a, b) with 3 a + 4 b = 50 the shortest is (6, 8).
+    assert block.middle.weight.flatten().tolist() == pytest.approx([6.0, 8.0])
+
+
+def test_a_block_that_is_too_narrow_for_a_kernel_says_so() -> None:
+    block = CollapsibleLinearBlock(4, 4, width=2)
+    with pytest.raises(UserError, match="build the block wider"):
+        block.set_kernel(torch.randn(4, 4, 3, 3), torch.zeros(4))
+
+
 @pytest.mark.parametrize("name", [name for name in NAMES if not name.startswith("ecb")])
 @pytest.mark.parametrize("size", [1, 5])
 def test_kernels_of_other_sizes_fold_too(name: str, size: int) -> None:

@@ -8,13 +8,24 @@
 """
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sr_experiments.functional.kernels import compose_kernels, enlarge_kernel, identity_kernel
-from sr_experiments.models.blocks.collapsible import Collapsible, Reparameterised, kernel_of
+from sr_experiments.functional.kernels import (
+    compose_kernels,
+    enlarge_kernel,
+    identity_kernel,
+    spread,
+)
+from sr_experiments.models.blocks.collapsible import (
+    Collapsible,
+    Reparameterised,
+    kernel_of,
+    set_kernel,
+)
 
 
 class Pair(Collapsible):
@@ -29,6 +40,8 @@ class Pair(Collapsible):
     Shape:
         (N, channels_in, H, W) to (N, channels_out, H, W).
     """
+
+    settable: ClassVar[bool] = True
 
     def __init__(
         self, channels_in: int, width: int, channels_out: int, sizes: tuple[int, int]
@@ -47,12 +60,23 @@ class Pair(Collapsible):
         """Both as one kernel."""
         return compose_kernels(kernel_of(self.first), kernel_of(self.second))
 
+    @torch.no_grad()
+    def set_kernel(self, weight: Tensor, bias: Tensor) -> None:
+        """Change the KxK convolution and the last bias; the 1x1 convolution stays."""
+        change = weight - self.folded()[0]
+        if self.second.kernel_size == (1, 1):
+            self.first.weight += spread(change, self.second.weight, None)
+        else:
+            self.second.weight += spread(change, None, self.first.weight)
+        assert self.second.bias is not None
+        self.second.bias += bias - self.folded()[1]
+
 
 class BranchSum(Reparameterised):
     """Sum of branches, each a same-size convolution or a block that folds to one.
 
     Args:
-        branches: They all read the input.
+        branches: They all read the input; the first has a kernel of full size.
         kernel_size: Side of the largest kernel among them.
         identity: Add the input too.
         online: Run on the folded kernel.
@@ -86,6 +110,12 @@ class BranchSum(Reparameterised):
         if self.identity:
             weight = weight + identity_kernel(len(weight), size, weight)
         return weight, bias
+
+    @torch.no_grad()
+    def set_kernel(self, weight: Tensor, bias: Tensor) -> None:
+        """Change the first branch, which has a kernel of full size."""
+        present, first = self.folded(), kernel_of(self.branches[0])
+        set_kernel(self.branches[0], first[0] + weight - present[0], first[1] + bias - present[1])
 
 
 class RepVGG(BranchSum):

@@ -6,11 +6,17 @@ the report's description of TCLResearchEurope's: an inverted residual whose dept
 became a standard one).
 """
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sr_experiments.errors import UserError
-from sr_experiments.functional.kernels import compose_kernels, enlarge_kernel, identity_kernel
+from sr_experiments.functional.kernels import (
+    compose_kernels,
+    enlarge_kernel,
+    identity_kernel,
+    spread,
+)
 from sr_experiments.models.blocks.collapsible import Reparameterised, kernel_of
 
 
@@ -80,3 +86,15 @@ class CollapsibleLinearBlock(Reparameterised):
         if self.identity:
             weight = weight + identity_kernel(len(weight), size, weight)
         return weight, bias
+
+    @torch.no_grad()
+    def set_kernel(self, weight: Tensor, bias: Tensor) -> None:
+        """Change the KxK convolution and the last bias; the 1x1 convolutions stay."""
+        squeeze = None if self.squeeze is None else self.squeeze.weight
+        change = weight - self.folded()[0]
+        self.middle.weight += spread(change, self.project.weight, squeeze)
+        rest = bias - self.folded()[1]
+        if self.project.bias is not None:
+            self.project.bias += rest
+        elif rest.any():
+            raise ValueError("a block without biases cannot be given one")

@@ -1,7 +1,9 @@
 """Blocks that train in one form and ship as a single convolution."""
 
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -14,10 +16,18 @@ class Collapsible(nn.Module, ABC):
     """
 
     groups: int = 1
+    settable: ClassVar[bool] = False  # whether there is a ``set_kernel``
 
     @abstractmethod
     def folded(self) -> tuple[Tensor, Tensor]:
         """Kernel (out, in / groups, K, K) and bias (out,), differentiable in the parameters."""
+
+    def set_kernel(self, weight: Tensor, bias: Tensor) -> None:
+        """Change as few parameters as possible, as little as possible, to fold to this kernel.
+
+        Batch norms count with their running statistics.
+        """
+        raise NotImplementedError(f"{type(self).__name__} cannot be given a kernel")
 
     def collapse(self) -> nn.Module:
         """The block as a plain convolution, equal in output."""
@@ -51,6 +61,8 @@ class Reparameterised(Collapsible):
         (N, C_in, H, W) to (N, C_out, H, W).
     """
 
+    settable: ClassVar[bool] = True
+
     def __init__(self, identity: bool, online: bool = False) -> None:
         super().__init__()
         self.identity = identity
@@ -82,6 +94,26 @@ def kernel_of(layer: nn.Module) -> tuple[Tensor, Tensor]:
     return layer.weight, layer.bias
 
 
+@torch.no_grad()
+def set_kernel(layer: nn.Module, weight: Tensor, bias: Tensor) -> None:
+    """Let a convolution, or a block, have this kernel: the inverse of ``kernel_of``.
+
+    Args:
+        layer: A convolution, or a block that is ``settable``.
+        weight: ``(out, in / groups, K, K)``.
+        bias: ``(out,)``; of a convolution without bias, zeros.
+    """
+    if isinstance(layer, Collapsible):
+        layer.set_kernel(weight, bias)
+        return
+    assert isinstance(layer, nn.Conv2d)
+    layer.weight.copy_(weight)
+    if layer.bias is not None:
+        layer.bias.copy_(bias)
+    elif bias.any():
+        raise ValueError("a convolution without bias cannot be given one")
+
+
 class ScaledConv2d(Collapsible):
     """A convolution whose output is multiplied by a constant, EDSR's residual scaling.
 
@@ -96,6 +128,8 @@ class ScaledConv2d(Collapsible):
         (N, channels, H, W) to the same.
     """
 
+    settable: ClassVar[bool] = True
+
     def __init__(self, channels: int, kernel_size: int, factor: float) -> None:
         super().__init__()
         self.conv = nn.Conv2d(channels, channels, kernel_size, padding=kernel_size // 2)
@@ -105,6 +139,10 @@ class ScaledConv2d(Collapsible):
         """Kernel and bias times the factor."""
         assert self.conv.bias is not None
         return self.conv.weight * self.factor, self.conv.bias * self.factor
+
+    def set_kernel(self, weight: Tensor, bias: Tensor) -> None:
+        """Give the convolution what the factor leaves to do."""
+        set_kernel(self.conv, weight / self.factor, bias / self.factor)
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve and scale."""

@@ -45,7 +45,7 @@ def initialise(network: nn.Module) -> None:
             branches = list(block.branches) if isinstance(block, BranchSum) else [block]
             strength = (BESIDE_INPUT if block.identity else 1.0) / math.sqrt(len(branches))
             for branch in branches:
-                _scale(_last_conv(branch), strength)
+                _scale(_last_layer(branch), strength)
 
 
 def start_quietly(tail: nn.Module, level: float) -> None:
@@ -61,10 +61,16 @@ def start_quietly(tail: nn.Module, level: float) -> None:
     nn.init.constant_(conv.bias, level)
 
 
+def _last_layer(branch: nn.Module) -> nn.Conv2d | nn.BatchNorm2d:
+    """Whose weights decide how strong a branch is: behind a norm, the norm's."""
+    kinds = nn.Conv2d | nn.BatchNorm2d
+    return [layer for layer in branch.modules() if isinstance(layer, kinds)][-1]
+
+
 def _last_conv(module: nn.Module) -> nn.Conv2d:
     return [layer for layer in module.modules() if isinstance(layer, nn.Conv2d)][-1]
 
 
 @torch.no_grad()
-def _scale(conv: nn.Conv2d, factor: float) -> None:
-    conv.weight.mul_(factor)
+def _scale(layer: nn.Conv2d | nn.BatchNorm2d, factor: float) -> None:
+    layer.weight.mul_(factor)

@@ -12,6 +12,8 @@ the borders exact.
 Deviation: DBB's repository writes the first 1x1 as identity plus 1x1; here it is the 1x1.
 """
 
+from typing import ClassVar
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -34,6 +36,8 @@ class Normed(Collapsible):
         (N, channels_in, H, W) to (N, channels_out, H, W).
     """
 
+    settable: ClassVar[bool] = True
+
     def __init__(self, channels_in: int, channels_out: int, kernel_size: int) -> None:
         super().__init__()
         padding = kernel_size // 2
@@ -48,6 +52,13 @@ class Normed(Collapsible):
     def folded(self) -> tuple[Tensor, Tensor]:
         """Both as one kernel, of evaluation mode."""
         return _fold(self.conv.weight, self.norm)
+
+    @torch.no_grad()
+    def set_kernel(self, weight: Tensor, bias: Tensor) -> None:
+        """Change the convolution and the norm's shift."""
+        factor = _fold(torch.ones_like(weight[:, :1, :1, :1]), self.norm)[0]
+        self.conv.weight.copy_(weight / factor)
+        self.norm.bias += bias - self.folded()[1]
 
 
 class NormedIdentity(Collapsible):

@@ -1,9 +1,10 @@
 """RRRB, residual in residual re-parameterisable block (FMEN, arXiv:2204.08397; NJU-Jet/FMEN)."""
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sr_experiments.functional.kernels import compose_kernels, identity_kernel
+from sr_experiments.functional.kernels import compose_kernels, identity_kernel, spread
 from sr_experiments.models.blocks.collapsible import Reparameterised, kernel_of
 
 
@@ -53,3 +54,11 @@ class RRRB(Reparameterised):
         if self.identity:
             weight = weight + identity_kernel(len(weight), size, weight)
         return weight, bias
+
+    @torch.no_grad()
+    def set_kernel(self, weight: Tensor, bias: Tensor) -> None:
+        """Change the KxK convolution and the last bias; the 1x1 convolutions stay."""
+        change = weight - self.folded()[0]
+        self.middle.weight += spread(change, self.reduce.weight, self.expand.weight)
+        assert self.reduce.bias is not None
+        self.reduce.bias += bias - self.folded()[1]

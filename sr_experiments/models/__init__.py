@@ -14,19 +14,26 @@ from sr_experiments.models.emsrnet import EMSRNet
 from sr_experiments.models.espcn import ESPCN
 from sr_experiments.models.fsrcnn import FSRCNN
 from sr_experiments.models.hopn import HOPN
+from sr_experiments.models.imdn import IMDN
 from sr_experiments.models.io import load_model, save_model
 from sr_experiments.models.kln import KLN
 from sr_experiments.models.lab216 import Lab216Net
 from sr_experiments.models.mobilesr import MobileSR
+from sr_experiments.models.msrresnet import MSRResNet
 from sr_experiments.models.ncnet import NCNet
 from sr_experiments.models.pureconvsr import PureConvSR
 from sr_experiments.models.repgsr import RepGSR
 from sr_experiments.models.rpq import RPQ
+from sr_experiments.models.rrdb import RRDB
 from sr_experiments.models.s2r2 import S2R2
 from sr_experiments.models.scsrn import SCSRN
+from sr_experiments.models.sesr import SESR
 from sr_experiments.models.skipskip import SkipSkip
+from sr_experiments.models.srcnn import SRCNN
+from sr_experiments.models.srresnet import SRResNet
 from sr_experiments.models.vccip import VccipNet
 from sr_experiments.models.vdsr import VDSR
+from sr_experiments.models.wdsr import WDSR
 from sr_experiments.models.xcat import XCAT
 from sr_experiments.models.xlsr import XLSR
 
@@ -37,11 +44,16 @@ __all__ = [
     "ESPCN",
     "FSRCNN",
     "HOPN",
+    "IMDN",
     "KLN",
     "RPQ",
+    "RRDB",
     "S2R2",
     "SCSRN",
+    "SESR",
+    "SRCNN",
     "VDSR",
+    "WDSR",
     "XCAT",
     "XLSR",
     "AntinsNet",
@@ -51,11 +63,13 @@ __all__ = [
     "DoubleZ",
     "EMSRNet",
     "Lab216Net",
+    "MSRResNet",
     "MobileSR",
     "NCNet",
     "PureConvSR",
     "RepGSR",
     "SRModel",
+    "SRResNet",
     "SkipSkip",
     "VccipNet",
     "collapse",

@@ -2,7 +2,7 @@
 
 Batch norm costs range flexibility and memory; without it the saved memory buys width. Wide
 networks need their residuals scaled by 0.1 to train; the baseline (64 channels, 16 blocks)
-does not. The large network is ``channels=256 num_blocks=32 res_scale=0.1``.
+does not. The large network is ``conf/model/edsr_large.yaml``.
 
 Deviations:
 - The input is [0, 1], not 0..255. DIV2K's mean colour is subtracted and added back by two fixed
@@ -16,12 +16,14 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from sr_experiments.errors import UserError
 from sr_experiments.models.base import SRModel
-from sr_experiments.models.blocks import ChannelOffset, ScaledConv2d, hidden_activation
-
-# Mean colour of DIV2K's training images in [0, 1] (thstkdgus35/EDSR-PyTorch).
-DIV2K_MEAN = (0.4488, 0.4371, 0.4040)
+from sr_experiments.models.blocks import (
+    DIV2K_MEAN,
+    ChannelOffset,
+    ScaledConv2d,
+    enlargement_steps,
+    hidden_activation,
+)
 
 
 class ResidualBlock(nn.Module):
@@ -82,7 +84,7 @@ class EDSR(SRModel):
             nn.Conv2d(channels, channels, 3, padding=1),
         )
         enlarge: list[nn.Module] = []
-        for factor in _enlargements(scale):
+        for factor in enlargement_steps("EDSR", scale):
             enlarge += [
                 nn.Conv2d(channels, channels * factor**2, 3, padding=1),
                 nn.PixelShuffle(factor),
@@ -95,11 +97,3 @@ class EDSR(SRModel):
         shallow = self.head(self.subtract_mean(low_res))
         deep = shallow + self.body(shallow)
         return self.clip(self.add_mean(self.tail(deep)))
-
-
-def _enlargements(scale: int) -> list[int]:
-    if scale == 3:
-        return [3]
-    if scale & (scale - 1) == 0:
-        return [2] * (scale.bit_length() - 1)
-    raise UserError(f"EDSR enlarges by 3 or by a power of two, not by scale={scale}.")

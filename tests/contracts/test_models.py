@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from sr_experiments.deploy.tflite import int8_model
 from sr_experiments.errors import UserError
 from sr_experiments.functional.resize import downscale
 from sr_experiments.models import SRModel, collapse, count_parameters, load_model, save_model
-from sr_experiments.models.blocks import Reparameterised
+from sr_experiments.models.blocks import Reparameterised, WeightNormConv2d
 from sr_experiments.quantization.modes import PostTraining
 from sr_experiments.quantization.trace import trace
 
@@ -26,19 +27,35 @@ FILES = sorted((Path(__file__).resolve().parents[2] / "conf" / "model").glob("*.
 NAMES = [path.stem for path in FILES]
 every_network = pytest.mark.parametrize("name", NAMES)
 
+LARGE = 1_000_000  # parameters that ship; larger networks are built narrow
+NARROW = {"channels": 16, "growth": 8, "num_blocks": 2}
 
-def config(name: str, scale: int = 3, **options: Any) -> dict[str, Any]:
+
+def published(name: str, scale: int = 3) -> dict[str, Any]:
     root = OmegaConf.create({"scale": scale, "model": OmegaConf.load(FILES[NAMES.index(name)])})
     resolved = OmegaConf.to_container(root.model, resolve=True)
     assert isinstance(resolved, dict)
-    return {str(key): value for key, value in resolved.items()} | options
+    return {str(key): value for key, value in resolved.items()}
+
+
+@cache
+def is_large(name: str) -> bool:
+    with torch.device("meta"):
+        model = instantiate(published(name))
+        return count_parameters(model) > LARGE and count_parameters(collapse(model)) > LARGE
+
+
+def config(name: str, scale: int = 3, **options: Any) -> dict[str, Any]:
+    shown = published(name, scale)
+    narrow = {key: value for key, value in NARROW.items() if key in shown and is_large(name)}
+    return shown | narrow | options
 
 
 def variants() -> Iterator[Any]:
     """Each network as it is, and with every switch turned over, short where it can be."""
     for name in NAMES:
         yield pytest.param(name, {}, id=name)
-        shown = config(name)
+        shown = published(name)
         short = {"num_blocks": 2} if "num_blocks" in shown else {}
         changes = [{key: not value} for key, value in shown.items() if isinstance(value, bool)]
         if "clip_hidden" in shown:
@@ -67,6 +84,9 @@ def photo(scale: int) -> tuple[Tensor, Tensor]:
     return downscale(high_res, scale) / 255, high_res / 255
 
 
+CONVS = (nn.Conv2d, nn.ConvTranspose2d, WeightNormConv2d)
+
+
 @contextmanager
 def lively(model: nn.Module, deviation: float) -> Iterator[None]:
     """Scale each layer, while one picture passes, to outputs of a deviation around its bias.
@@ -76,13 +96,14 @@ def lively(model: nn.Module, deviation: float) -> Iterator[None]:
     """
 
     def rescale(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
-        assert isinstance(layer, nn.Conv2d | nn.ConvTranspose2d)
+        assert isinstance(layer, CONVS)
         level = 0 if layer.bias is None else layer.bias.view(-1, 1, 1)
         factor = deviation / (output - level).std()
-        layer.weight.mul_(factor)
+        strength = layer.gain if isinstance(layer, WeightNormConv2d) else layer.weight
+        strength.mul_(factor)
         return (output - level) * factor + level
 
-    layers = [m for m in model.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)]
+    layers = [module for module in model.modules() if isinstance(module, CONVS)]
     online = [m for m in model.modules() if isinstance(m, Reparameterised) and m.online]
     for block in online:  # which do not call their layers
         block.online = False
@@ -112,9 +133,17 @@ def test_output_is_scale_times_the_input_at_odd_sizes(name: str, scale: int) -> 
         assert model(torch.rand(1, 3, 5, 1)).shape == (1, 3, 5 * scale, scale)
 
 
+def test_a_large_network_is_built_narrow_and_a_small_one_as_it_is() -> None:
+    for name in NAMES:
+        model = instantiate(config(name))
+        assert count_parameters(model) < LARGE or not is_large(name), name
+    assert is_large("edsr_large")
+    assert config("xlsr") == published("xlsr")
+
+
 @every_network
 def test_yaml_shows_every_option_and_the_defaults_if_it_is_the_modules_own(name: str) -> None:
-    shown = config(name)
+    shown = published(name)
     network = get_class(shown.pop("_target_"))
     options = inspect.signature(network).parameters
     assert shown.keys() == options.keys()

@@ -13,11 +13,16 @@ from sr_experiments.models import (
     ESPCN,
     FSRCNN,
     HOPN,
+    IMDN,
     KLN,
     RPQ,
+    RRDB,
     S2R2,
     SCSRN,
+    SESR,
+    SRCNN,
     VDSR,
+    WDSR,
     XCAT,
     XLSR,
     AntinsNet,
@@ -28,11 +33,13 @@ from sr_experiments.models import (
     EMSRNet,
     Lab216Net,
     MobileSR,
+    MSRResNet,
     NCNet,
     PureConvSR,
     RepGSR,
     SkipSkip,
     SRModel,
+    SRResNet,
     VccipNet,
     collapse,
 )
@@ -54,6 +61,24 @@ COUNTS: list[tuple[type[SRModel], dict[str, Any], int]] = [
     (EDSR, {"scale": 4}, 1_517_571),
     (EDSR, {"channels": 256, "num_blocks": 32, "res_scale": 0.1}, 43_680_003),
     (EDSR, {"scale": 4, "channels": 256, "num_blocks": 32, "res_scale": 0.1}, 43_089_923),
+    (SRCNN, {}, 57_184 + 2 * (64 * 81 + 32 * 25) + 64 + 32 + 3),  # luma's weights and two colours
+    (SRCNN, {"middle_kernel": 1}, 8_032 + 2 * (64 * 81 + 32 * 25) + 64 + 32 + 3),
+    (IMDN, {"scale": 2}, 694_404),
+    (IMDN, {"scale": 3}, 703_059),
+    (IMDN, {"scale": 4}, 715_176),
+    (IMDN, {"num_blocks": 4}, 486_827),
+    (SRResNet, {"scale": 2}, 1_401_749),
+    (SRResNet, {"scale": 4}, 1_549_462),
+    (SRResNet, {"scale": 4, "per_channel_slopes": True}, 1_550_659),
+    (SRResNet, {"scale": 4, "num_blocks": 5}, 734_219),
+    (MSRResNet, {"scale": 3}, 1_554_499),
+    (MSRResNet, {"scale": 4}, 1_517_571),
+    (RRDB, {"scale": 4}, 16_697_987),
+    (RRDB, {"scale": 4, "num_blocks": 16}, 11_662_019),
+    (WDSR, {"scale": 2}, 1_190_100),  # JiahuiYu/wdsr_ntire2018
+    (WDSR, {"channels": 64, "expansion": 6, "variant": "b"}, 1_212_085),
+    (WDSR, {"channels": 128, "num_blocks": 64}, 75_616_341),  # the XLSR paper: 75M
+    (SESR, {}, 339_323),
     (EMSRNet, {}, 45_691),
     (ABPN, {"block": "rrrb"}, 140_203),  # ICL: "140K to 42.5K"
     (ABPN, {"channels": 20, "num_blocks": 6, "tail": False}, 27_167),
@@ -95,6 +120,15 @@ COLLAPSED: list[tuple[type[SRModel], dict[str, Any], int]] = [
     (ACSR, {"channels": 32, "num_blocks": 9}, 105_755),
     (RepGSR, {}, 56_671),
     (KLN, {}, 43_791),
+    (SESR, {"num_blocks": 3}, 19_003),
+    (SESR, {}, 23_643),
+    (SESR, {"num_blocks": 7}, 28_283),
+    (SESR, {"num_blocks": 11, "width": 64}, 37_563),
+    (SESR, {"num_blocks": 11, "width": 64, "channels": 32}, 125_787),
+    # the length of each kernel is folded away
+    (WDSR, {"scale": 2}, 1_190_100 - 32 - 16 * (128 + 32) - 12 - 12),
+    # two batch norms a block and one more: their 64 factors and shifts go
+    (SRResNet, {"scale": 4}, 1_549_462 - 33 * 2 * 64),
 ]
 
 

@@ -5,6 +5,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+# Mean colour of DIV2K's training images in [0, 1] (thstkdgus35/EDSR-PyTorch).
+DIV2K_MEAN = (0.4488, 0.4371, 0.4040)
+
 
 class ChannelOffset(nn.Module):
     """Add ``values[c]`` to channel ``c``; not trained and not in the state dict.

@@ -35,11 +35,9 @@ def train_job(*args, **kwargs):
     mark("import of lightning")
     from sr_experiments import train
     mark("import of the rest")
+    after(train, "preflight", "build, check, open (or pack) the data")
+    after(train, "fix_execution", "run folder")
     after(train, "build", "build network, data and task")
-    after(train, "preflight", "preflight")
-    after(train, "_execution", "run folder")
-    from sr_experiments.data import SRData
-    after(SRData, "setup", "open (or pack) the data")
     from sr_experiments.tasks import RegressionTask
     step = RegressionTask.training_step
     def first(self, *args):

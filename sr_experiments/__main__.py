@@ -36,8 +36,9 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _launch(words: list[str]) -> None:
-    from sr_experiments.configuration.compose import SEARCH_PATH, check
+    from sr_experiments.configuration.compose import SEARCH_PATH
     from sr_experiments.configuration.locations import config_root
+    from sr_experiments.configuration.stages import plan
 
     words = _sweep_by_name(words)
     flags = [word for word in words if word.startswith("-")]
@@ -50,7 +51,7 @@ def _launch(words: list[str]) -> None:
             raise UserError(f"{unclear[0]!r} is not of the form key=value or group=option")
         jobs = _grid(overrides) if multirun else [overrides]
         for job in jobs:
-            check(job)
+            plan(job)
     else:
         jobs = []
     from hydra import main as hydra_main
@@ -149,7 +150,7 @@ def _preflight(jobs: list[list[str]]) -> None:
         choices = {key: str(value) for key, value in config.hydra.runtime.choices.items()}
         plain = compose(overrides)
         try:
-            train.prepare_job(train.Job(plain, choices, overrides))
+            train.preflight(train.Job(plain, choices, overrides))
         except UserError as error:
             raise UserError(f"{' '.join(overrides)}\n  {error}\nnothing was started") from error
 

@@ -4,33 +4,47 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
-import torch
 from lightning.pytorch.callbacks import Checkpoint
 
 from sr_experiments.functional.random_state import get_random_state, set_random_state
 
 
 class Checkpoints(Checkpoint):
-    """Save after every epoch; keep the one with the highest ``val/psnr`` apart.
+    """Save after every epoch; keep the best one apart.
 
     Random states travel in the checkpoint, which Lightning leaves out.
 
     Args:
         last: Path of the newest checkpoint.
         best: Path of the best one.
+        metric: What the best is chosen by, as logged.
+        higher_is_better: Whether more of it is.
+        stage: Number of the stage, kept in the checkpoint: its successor must not take it up.
     """
 
-    def __init__(self, last: Path, best: Path) -> None:
+    def __init__(
+        self,
+        last: Path,
+        best: Path,
+        *,
+        metric: str = "val/psnr",
+        higher_is_better: bool = True,
+        stage: int = 1,
+    ) -> None:
         self.last = last
         self.best = best
-        self.best_psnr = -torch.inf
+        self.metric = metric
+        self.higher_is_better = higher_is_better
+        self.stage = stage
+        self.best_score = 0.0
         self.best_epoch = -1
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save; the better network first, so that ``last`` never knows of one that is not there."""
-        psnr = float(trainer.callback_metrics.get("val/psnr", -torch.inf))
-        if psnr > self.best_psnr:
-            self.best_psnr, self.best_epoch = psnr, trainer.current_epoch
+        score = float(trainer.callback_metrics[self.metric])
+        better = score > self.best_score if self.higher_is_better else score < self.best_score
+        if better or self.best_epoch < 0:
+            self.best_score, self.best_epoch = score, trainer.current_epoch
             self._save(trainer, self.best)
         self._save(trainer, self.last)
 
@@ -40,16 +54,22 @@ class Checkpoints(Checkpoint):
         if trainer.is_global_zero:
             temporary.replace(path)
 
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Say which stage it is of."""
+        checkpoint["stage"] = self.stage
+
     def state_dict(self) -> dict[str, Any]:
         """The best score so far, and random states."""
         return {
-            "best_psnr": self.best_psnr,
+            "best_score": self.best_score,
             "best_epoch": self.best_epoch,
             "random": get_random_state(),
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on with the best score and the random states of the checkpoint."""
-        self.best_psnr = state_dict["best_psnr"]
+        self.best_score = state_dict["best_score"]
         self.best_epoch = state_dict["best_epoch"]
         set_random_state(state_dict["random"])

@@ -17,7 +17,7 @@ from sr_experiments.deploy.tflite import int8_model
 from sr_experiments.errors import UserError
 from sr_experiments.metrics import psnr_rgb
 from sr_experiments.quantization.graph import Graph
-from sr_experiments.quantization.modes import PostTraining
+from sr_experiments.quantization.modes import NoQuantization, PostTraining
 from sr_experiments.quantization.trace import trace
 from sr_experiments.tasks import SuperResolutionTask
 
@@ -35,7 +35,7 @@ class Int8Drop(pl.Callback):
     """Log ``val_int8/psnr``, ``val/int8_drop`` and what measuring took.
 
     Args:
-        mode: Post-training quantisation to measure.
+        mode: Quantisation to measure; `NoQuantization` measures nothing.
         every: Validation epochs between two measurements.
         threads: Threads of LiteRT; None: as many as torch uses.
 
@@ -43,7 +43,12 @@ class Int8Drop(pl.Callback):
         UserError: ``every`` is not positive.
     """
 
-    def __init__(self, mode: PostTraining, every: int = 1, threads: int | None = None) -> None:
+    def __init__(
+        self,
+        mode: PostTraining | NoQuantization,
+        every: int = 1,
+        threads: int | None = None,
+    ) -> None:
         if every < 1:
             raise UserError(f"callbacks.int8_drop.every={every} is below 1")
         self.mode = mode
@@ -53,11 +58,14 @@ class Int8Drop(pl.Callback):
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Trace once: the graph reads the live weights ever after."""
-        self.graph = trace(self._task(pl_module).shipped)
+        if isinstance(self.mode, PostTraining):
+            self.graph = trace(self._task(pl_module).shipped)
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Quantise, write, run and log."""
         last = trainer.current_epoch + 1 == trainer.max_epochs
+        if not isinstance(self.mode, PostTraining):
+            return
         if trainer.sanity_checking or not (last or (trainer.current_epoch + 1) % self.every == 0):
             return
         task = self._task(pl_module)
@@ -71,6 +79,7 @@ class Int8Drop(pl.Callback):
 
     def file(self, task: SuperResolutionTask) -> bytes:
         """The INT8 file of the task's network as it is now."""
+        assert isinstance(self.mode, PostTraining)
         if self.graph is None:
             self.graph = trace(task.shipped)
         calibration = task.data.calibration(

@@ -7,28 +7,40 @@ import lightning.pytorch as pl
 from lightning.pytorch.loggers import Logger
 
 from sr_experiments.reporting.run_folder import RunFolder
-from sr_experiments.tasks import SuperResolutionTask
+from sr_experiments.tasks import Task
 
 
 class RunRecord(pl.Callback):
     """Write each epoch's metrics to the run folder and pass them on to the loggers.
 
-    Axes are ``epoch`` and ``iteration`` (data batches), never optimiser steps.
+    Axes are ``epoch`` and ``iteration`` (data batches), never optimiser steps; both go on from
+    stage to stage.
 
     Args:
         folder: Where ``metrics.csv`` is.
         loggers: Lightning loggers that get the same rows.
+        stage: Name of the stage, a column of ``metrics.csv``.
+        first_epoch: Epochs of the stages before.
     """
 
-    def __init__(self, folder: RunFolder, loggers: Sequence[Logger] = ()) -> None:
+    def __init__(
+        self,
+        folder: RunFolder,
+        loggers: Sequence[Logger] = (),
+        *,
+        stage: str,
+        first_epoch: int = 0,
+    ) -> None:
         self.folder = folder
         self.loggers = list(loggers)
+        self.stage = stage
+        self.first_epoch = first_epoch
         self.started = 0.0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Forget rows that the interrupted run wrote after its last checkpoint."""
         self.started = time.perf_counter()  # Lightning skips the next hook after some resumes
-        self.folder.drop_metrics_after(trainer.current_epoch - 1)
+        self.folder.drop_metrics_after(self.first_epoch + trainer.current_epoch - 1)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the epoch's clock, and forget the last epoch's metrics.
@@ -41,11 +53,11 @@ class RunRecord(pl.Callback):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write the row."""
-        assert isinstance(pl_module, SuperResolutionTask)
+        assert isinstance(pl_module, Task)
         if not trainer.is_global_zero:
             return
         row: dict[str, float | int] = {
-            "epoch": trainer.current_epoch,
+            "epoch": self.first_epoch + trainer.current_epoch,
             "iteration": pl_module.iteration,
         }
         row |= {name: float(value) for name, value in trainer.callback_metrics.items()}
@@ -56,6 +68,7 @@ class RunRecord(pl.Callback):
                 for index, rate in enumerate(rates)
             }
         row["time/epoch"] = time.perf_counter() - self.started
-        self.folder.append_metrics(row)
+        axes = {name: row.pop(name) for name in ("epoch", "iteration")}
+        self.folder.append_metrics({**axes, "stage": self.stage, **row})
         for logger in self.loggers:
-            logger.log_metrics(dict(row), step=pl_module.iteration)
+            logger.log_metrics({**axes, **row}, step=pl_module.iteration)

@@ -15,7 +15,7 @@ from sr_experiments.models.espcn import ESPCN
 from sr_experiments.models.fsrcnn import FSRCNN
 from sr_experiments.models.hopn import HOPN
 from sr_experiments.models.imdn import IMDN
-from sr_experiments.models.io import load_model, save_model
+from sr_experiments.models.io import SavedModel, load_model, read_model, save_model
 from sr_experiments.models.kln import KLN
 from sr_experiments.models.lab216 import Lab216Net
 from sr_experiments.models.mobilesr import MobileSR
@@ -70,10 +70,12 @@ __all__ = [
     "RepGSR",
     "SRModel",
     "SRResNet",
+    "SavedModel",
     "SkipSkip",
     "VccipNet",
     "collapse",
     "count_parameters",
     "load_model",
+    "read_model",
     "save_model",
 ]

@@ -9,6 +9,7 @@ import inspect
 import json
 import struct
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,57 @@ from sr_experiments.models.collapse import collapse
 
 SCHEMA_VERSION = "1"
 PACKAGE = "sr_experiments.models"
+
+
+@dataclass(frozen=True)
+class SavedModel:
+    """A network as its file describes it.
+
+    Attributes:
+        config: Its class, as ``_target_``, and options.
+        collapsed: Whether its training-time structure is folded away.
+        tensors: Its state dict.
+        where: What errors call it.
+    """
+
+    config: Mapping[str, Any]
+    collapsed: bool
+    tensors: Mapping[str, Tensor]
+    where: str
+
+    def empty(self) -> SRModel:
+        """The network with fresh weights, in evaluation mode.
+
+        Raises:
+            UserError: The description fits no network of this package.
+        """
+        model = _build(dict(self.config), self.where)
+        return collapse(model) if self.collapsed else model.eval()
+
+    def build(self) -> SRModel:
+        """The network with its weights, in evaluation mode on the CPU.
+
+        Raises:
+            UserError: The description fits no network of this package, or not the weights.
+        """
+        model = self.empty()
+        expected = model.state_dict()
+        for key in sorted(expected.keys() | self.tensors.keys()):
+            if key not in self.tensors:
+                raise UserError(f"{self.where}: weight {key} is missing.")
+            if key not in expected:
+                raise UserError(
+                    f"{self.where}: weight {key} does not belong to {self.config['_target_']}."
+                )
+            if expected[key].shape != self.tensors[key].shape:
+                raise UserError(
+                    f"{self.where}: weight {key} has shape {tuple(self.tensors[key].shape)}, but "
+                    "the network its metadata describes needs "
+                    f"{tuple(expected[key].shape)}."
+                )
+        model.load_state_dict(dict(self.tensors))
+        model.fresh = False
+        return model
 
 
 def save_model(model: SRModel, config: Mapping[str, Any], path: Path | str) -> None:
@@ -63,27 +115,16 @@ def load_model(path: Path | str) -> SRModel:
     Raises:
         UserError: The file is missing, is no such file, or does not fit its own description.
     """
+    return read_model(path).build()
+
+
+def read_model(path: Path | str) -> SavedModel:
+    """Read a file of `save_model` without building its network.
+
+    Raises:
+        UserError: The file is missing or is no such file.
+    """
     path = Path(path)
-    config, form, tensors = _read(path)
-    model = _build(config, path)
-    if form == "collapsed":
-        model = collapse(model)
-    expected = model.state_dict()
-    for key in sorted(expected.keys() | tensors.keys()):
-        if key not in tensors:
-            raise UserError(f"{path}: weight {key} is missing.")
-        if key not in expected:
-            raise UserError(f"{path}: weight {key} does not belong to {config['_target_']}.")
-        if expected[key].shape != tensors[key].shape:
-            raise UserError(
-                f"{path}: weight {key} has shape {tuple(tensors[key].shape)}, but the network "
-                f"its metadata describes needs {tuple(expected[key].shape)}."
-            )
-    model.load_state_dict(tensors)
-    return model.eval()
-
-
-def _read(path: Path) -> tuple[dict[str, Any], str, dict[str, Tensor]]:
     if not path.is_file():
         raise UserError(f"{path} is not there.")
     try:
@@ -103,7 +144,7 @@ def _read(path: Path) -> tuple[dict[str, Any], str, dict[str, Tensor]]:
         raise UserError(f"{path}: its metadata does not say which network it is.") from error
     if not isinstance(config, dict):
         raise UserError(f"{path}: its metadata does not say which network it is.")
-    return config, metadata.get("form", "training"), tensors
+    return SavedModel(config, metadata.get("form") == "collapsed", tensors, str(path))
 
 
 def _model_class(config: Mapping[str, Any], where: Path | str) -> type[SRModel]:
@@ -117,14 +158,14 @@ def _model_class(config: Mapping[str, Any], where: Path | str) -> type[SRModel]:
     raise UserError(f"{where} names {target}, which is not a network of {PACKAGE}.")
 
 
-def _build(config: dict[str, Any], path: Path) -> SRModel:
+def _build(config: dict[str, Any], where: str) -> SRModel:
     options = {key: value for key, value in config.items() if key != "_target_"}
-    found = _model_class(config, path)
+    found = _model_class(config, where)
     try:
         return found(**options)
     except (TypeError, ValueError, RuntimeError) as error:
         raise UserError(
-            f"{path}: its options do not fit {found.__name__}: {error}. It may come from another "
+            f"{where}: its options do not fit {found.__name__}: {error}. It may come from another "
             "version of sr_experiments."
         ) from error
 

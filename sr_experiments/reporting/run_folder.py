@@ -172,6 +172,19 @@ class RunFolder:
         """The network with the best validation PSNR."""
         return self.path / "checkpoints" / "best.ckpt"
 
+    def stage_file(self, number: int, name: str) -> Path:
+        """What a finished stage leaves to the next; it is there only once the stage is over."""
+        return self.path / "stages" / f"{number}-{name}.safetensors"
+
+    def stages(self) -> list[dict[str, Any]]:
+        """What ``summary.json`` says of the stages that are over, in their order."""
+        listed = self.summary().get("stages")
+        return listed if isinstance(listed, list) else []
+
+    def write_stage(self, number: int, values: Mapping[str, Any]) -> None:
+        """Put stage ``number``, counted from 1, on the list of those that are over."""
+        self.write_summary({"stages": [*self.stages()[: number - 1], dict(values)]})
+
     def metrics(self) -> list[dict[str, str]]:
         """Rows of ``metrics.csv``, oldest first; a row cut off by a crash is left out."""
         file = self.path / "metrics.csv"

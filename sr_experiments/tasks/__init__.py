@@ -1,6 +1,7 @@
 """Training procedures: one LightningModule each."""
 
 from sr_experiments.tasks.base import NonFiniteLossError, SuperResolutionTask
+from sr_experiments.tasks.contract import Task, TrainingData
 from sr_experiments.tasks.regression import RegressionTask
 
-__all__ = ["NonFiniteLossError", "RegressionTask", "SuperResolutionTask"]
+__all__ = ["NonFiniteLossError", "RegressionTask", "SuperResolutionTask", "Task", "TrainingData"]

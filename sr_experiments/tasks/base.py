@@ -5,50 +5,61 @@ and ``i``, and ``i`` is in the checkpoint. So a resumed run sees exactly the bat
 would have seen.
 """
 
+import copy
 import math
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-import lightning.pytorch as pl
 import torch
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from sr_experiments.data import SRData
-from sr_experiments.errors import UserError
+from sr_experiments.deploy.tflite import int8_model
+from sr_experiments.errors import UserError, blaming
 from sr_experiments.functional.pixels import to_float, to_uint8
 from sr_experiments.metrics import psnr_rgb, ssim_rgb
 from sr_experiments.models import SRModel
 from sr_experiments.optim import ExponentialMovingAverage
+from sr_experiments.quantization.modes import NoQuantization, PostTraining
+from sr_experiments.quantization.trace import trace
+from sr_experiments.reporting.finish import finish
+from sr_experiments.reporting.run_folder import RunFolder
+from sr_experiments.reporting.shipping import ship
+from sr_experiments.tasks.contract import Task
 
 OptimizerFactory = Callable[..., torch.optim.Optimizer]
-SchedulerFactory = Callable[..., torch.optim.lr_scheduler.LRScheduler]
+SchedulerFactory = Callable[..., LRScheduler]
 
 
 class NonFiniteLossError(UserError):
     """A loss term became NaN or infinite; the last good checkpoint stays."""
 
 
-class SuperResolutionTask(pl.LightningModule):
-    """Validation, averaging of weights and the batch counter.
+class SuperResolutionTask(Task):
+    """Preflight, validation, averaging of weights, shipping and testing.
 
     Args:
         network: The network to train.
         data: Its data set.
+        quantization: How the INT8 file is made; none of it by default.
         ema_decay: Decay per step of an exponential moving average of the weights, which is
             then what is validated and shipped; None ships the trained weights themselves.
         channels_last: Keep activations in NHWC memory order, which CPUs and tensor cores
             prefer.
-
-    Attributes:
-        iteration: Data batches trained on so far.
     """
+
+    network: SRModel
+    data: SRData
 
     def __init__(
         self,
         network: SRModel,
         data: SRData,
         *,
+        quantization: PostTraining | NoQuantization | None = None,
         ema_decay: float | None = None,
         channels_last: bool = True,
     ) -> None:
@@ -59,7 +70,7 @@ class SuperResolutionTask(pl.LightningModule):
         self.network = network.to(memory_format=self.memory_format)
         self.average = ExponentialMovingAverage(network, ema_decay) if ema_decay else None
         self.data = data
-        self.iteration = 0
+        self.quantization = quantization
 
     @property
     def shipped(self) -> SRModel:
@@ -134,13 +145,86 @@ class SuperResolutionTask(pl.LightningModule):
                 sync_dist=True,
             )
 
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the batch counter."""
-        checkpoint["iteration"] = self.iteration
+    def scheduled(
+        self, optimizer: torch.optim.Optimizer, scheduler: LRScheduler
+    ) -> OptimizerLRSchedulerConfig:
+        """What ``configure_optimizers`` returns.
 
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Go on from the batch counter."""
-        self.iteration = int(checkpoint["iteration"])
+        The schedule is stepped per batch; per epoch, on the metric, where it waits for a plateau.
+        """
+        if isinstance(scheduler, ReduceLROnPlateau):
+            return {
+                "optimizer": optimizer,
+                "lr_scheduler": {
+                    "scheduler": scheduler,
+                    "interval": "epoch",
+                    "monitor": self.metric,
+                    "name": "network",
+                },
+            }
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": scheduler, "interval": "step", "name": "network"},
+        }
+
+    def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
+        """Leave a plateau to the end of the epoch below.
+
+        Lightning steps it after the checkpoint is written, and not at all on resuming: what
+        the epoch showed would be lost with a killed run.
+        """
+        if not isinstance(scheduler, ReduceLROnPlateau):
+            scheduler.step()
+
+    def on_train_epoch_end(self) -> None:
+        """Show the epoch's metric to a schedule that waits for a plateau."""
+        for config in self.trainer.lr_scheduler_configs:
+            if isinstance(config.scheduler, ReduceLROnPlateau):
+                config.scheduler.step(self.trainer.callback_metrics[self.metric])
+
+    def preflight(self, choices: Mapping[str, str]) -> None:
+        """One batch of noise forward and backward, and one INT8 file; see `Task`."""
+        network, data = self.network, self.data
+        if not network.trainable:
+            raise UserError(
+                f"model={choices['model']} cannot be trained: {network.reason}\n"
+                f"  score it with: python -m sr_experiments.evaluate model={choices['model']}"
+            )
+        random_state, before = torch.get_rng_state(), copy.deepcopy(self.state_dict())
+        low_res = torch.rand(2, 3, data.patch, data.patch)
+        high_res = torch.rand(2, 3, data.patch * data.scale, data.patch * data.scale)
+        shape = network(low_res).shape
+        if shape != high_res.shape:
+            raise UserError(
+                f"model={choices['model']} makes {tuple(shape)} of {tuple(low_res.shape)}, not "
+                f"{tuple(high_res.shape)}: check scale={data.scale}"
+            )
+        terms = blaming("loss", lambda: self.terms(low_res, high_res))
+        torch.autograd.backward(self.total_loss(terms))
+        self.zero_grad(set_to_none=True)
+        if isinstance(self.quantization, PostTraining):
+            if not network.deployable:
+                raise UserError(
+                    f"model={choices['model']} cannot be quantised: {network.reason}\n"
+                    "  add quantization=none"
+                )
+            int8_model(self.quantization.quantize(trace(network), low_res), height=8, width=8)
+        # Training starts as if nothing had run: batch norm has seen the noise above.
+        self.load_state_dict(before)
+        torch.set_rng_state(random_state)
+
+    def outcome(self, config: Mapping[str, Any]) -> tuple[nn.Module, dict[str, Any]]:
+        """The network that would ship, unfolded; see `Task`."""
+        return self.shipped, dict(config)
+
+    def finish(self, folder: RunFolder, config: Mapping[str, Any], threads: int) -> dict[str, Any]:
+        """Write the shipped files, score them on every test set and draw pictures; see `Task`."""
+        mode = self.quantization if isinstance(self.quantization, PostTraining) else None
+        calibration = torch.empty(0)
+        if mode is not None:
+            calibration = self.data.calibration(mode.calibration_images, mode.calibration_size)
+        shipped = ship(self.shipped.cpu(), config, folder.path, mode, calibration)
+        return finish(folder, shipped, self.data, threads)
 
 
 def trainable_parameters(network: nn.Module) -> list[nn.Parameter]:

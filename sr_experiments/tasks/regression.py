@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from sr_experiments.data import SRData
 from sr_experiments.errors import UserError
 from sr_experiments.models import SRModel
+from sr_experiments.quantization.modes import NoQuantization, PostTraining
 from sr_experiments.tasks.base import (
     OptimizerFactory,
     SchedulerFactory,
@@ -33,6 +34,7 @@ class RegressionTask(SuperResolutionTask):
         optimizer: Makes the optimiser from the parameters.
         scheduler: Makes the schedule from ``optimizer`` and ``total_steps``.
         total_steps: Length of the whole training, in batches.
+        quantization: See `SuperResolutionTask`.
         regularizers: By name, ``(network) -> scalar``.
         ema_decay: See `SuperResolutionTask`.
         channels_last: See `SuperResolutionTask`.
@@ -47,11 +49,18 @@ class RegressionTask(SuperResolutionTask):
         scheduler: SchedulerFactory,
         *,
         total_steps: int,
+        quantization: PostTraining | NoQuantization | None = None,
         regularizers: Mapping[str, nn.Module] | None = None,
         ema_decay: float | None = None,
         channels_last: bool = True,
     ) -> None:
-        super().__init__(network, data, ema_decay=ema_decay, channels_last=channels_last)
+        super().__init__(
+            network,
+            data,
+            quantization=quantization,
+            ema_decay=ema_decay,
+            channels_last=channels_last,
+        )
         self.loss = loss
         self.regularizers = nn.ModuleDict(regularizers)
         self.total_steps = total_steps
@@ -93,13 +102,10 @@ class RegressionTask(SuperResolutionTask):
             self.average.update_parameters(self.network)
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """The optimiser and its schedule, stepped once per batch."""
+        """The optimiser and its schedule."""
         optimizer: torch.optim.Optimizer = self.make_optimizer(trainable_parameters(self.network))
         scheduler = self.make_scheduler(optimizer, total_steps=self.total_steps)
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": scheduler, "interval": "step", "name": "network"},
-        }
+        return self.scheduled(optimizer, scheduler)
 
 
 def loss_terms(

@@ -9,7 +9,7 @@ from sr_experiments import train
 words = sys.argv[1:]
 config = compose(words, hydra=True)
 choices = {key: str(value) for key, value in config.hydra.runtime.choices.items()}
-train.prepare_job(train.Job(compose(words), choices, words))
+train.preflight(train.Job(compose(words), choices, words))
 unused = {"timm", "kornia", "wandb", "skimage", "sklearn", "onnx", "onnxruntime"}
 print(sorted(unused & set(sys.modules)))
 """

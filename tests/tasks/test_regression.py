@@ -9,6 +9,8 @@ from sr_experiments.configuration.compose import compose
 from sr_experiments.errors import UserError
 from sr_experiments.reporting.run_folder import RunFolder
 from sr_experiments.tasks import NonFiniteLossError
+from sr_experiments.training.parts import build
+from sr_experiments.training.preflight import check
 
 QUICK = [
     "trainer.epochs=2",
@@ -137,15 +139,18 @@ def test_what_is_measured_every_second_epoch_stands_under_those_epochs_alone(
 def test_preflight_leaves_the_network_as_it_was(tmp_path: Path) -> None:
     # dbb has batch norm, whose statistics any forward pass moves.
     words = ["model=emsrnet", "model.block=dbb"]
-    untouched = train.build(job(tmp_path, *words)).network.state_dict()
-    checked = train.prepare_job(job(tmp_path, *words)).network.state_dict()
+    stage = job(tmp_path, *words).stages[0]
+    untouched = build(stage).network.state_dict()
+    parts = build(stage)
+    check(stage, parts)
+    checked = parts.network.state_dict()
     assert any("running_mean" in name for name in checked)
     for name, value in checked.items():
         assert torch.equal(value, untouched[name]), name
 
 
 def test_the_schedule_ends_where_the_budget_ends(tmp_path: Path) -> None:
-    parts = train.build(job(tmp_path, "trainer.epochs=100", "budget=0.05"))
+    parts = build(job(tmp_path, "trainer.epochs=100", "budget=0.05").stages[0])
     assert parts.epochs == 5
     configured = parts.task.configure_optimizers()
     assert isinstance(configured, dict)
@@ -157,7 +162,7 @@ def test_training_can_start_from_a_finished_run(tmp_path: Path) -> None:
     train.run(job(tmp_path, "quantization=none"))
     (run,) = (tmp_path / "out" / "xlsr-x3").iterdir()
     assert not (run / "model_int8.tflite").exists()
-    parts = train.build(job(tmp_path, f"init_from={run}", "seed=9"))
+    parts = build(job(tmp_path, f"init_from={run}", "seed=9").stages[0])
     from sr_experiments.models import load_model
 
     expected = load_model(run / "model.safetensors").state_dict()

@@ -1,0 +1,114 @@
+"""What a training procedure must offer, so that one orchestration trains them all.
+
+A run (``sr_experiments.train``) knows stages, folders, checkpoints and loggers, and nothing of
+pictures or classes. It makes a task from the node ``task`` of the configuration with the
+keywords
+
+- ``network``: what ``model`` names, or the network of the stage before;
+- ``data``: what ``data`` names, see `TrainingData`;
+- ``loss``, ``optimizer``, ``scheduler``: what these groups name, the last two as factories;
+- ``quantization``: the mode that the group names;
+- ``total_steps``: length of this stage in batches;
+- ``channels_last``: whether activations are wanted in NHWC memory order;
+
+and then calls, in this order: ``preflight`` before anything is trained or written, Lightning's
+own hooks while it trains, ``outcome`` when the stage is over and the best weights are loaded,
+and ``finish`` after the last stage.
+"""
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar, Protocol
+
+import lightning.pytorch as pl
+import torch
+from torch import nn
+
+from sr_experiments.reporting.run_folder import RunFolder
+
+
+class TrainingData(Protocol):
+    """What a run asks of a data set.
+
+    Attributes:
+        steps_per_epoch: Batches of one epoch; a run shorter than an epoch sets a smaller number.
+    """
+
+    steps_per_epoch: int
+
+    def check(self) -> None:
+        """Look for the files, decode and write nothing; a ``UserError`` names the key."""
+
+    def setup(self, device: torch.device) -> None:
+        """Make everything ready, with batches on ``device`` from now on.
+
+        Also called before there is a run folder, so that damaged files are found.
+        """
+
+
+class Task(pl.LightningModule):
+    """A LightningModule that a run can train, resume, hand on and finish.
+
+    It logs what it measures with ``self.log``: ``metrics.csv`` gets each epoch's. Its batches
+    are a pure function of ``iteration``, and whatever else it remembers is in its state dict or
+    checkpoint, so that a resumed run computes the same.
+
+    Attributes:
+        metric: What the best network is chosen by, logged in every epoch.
+        higher_is_better: Whether more of it is.
+        network: What is trained.
+        data: Its data set.
+        iteration: Data batches trained on so far, those of the run's earlier stages included.
+    """
+
+    metric: ClassVar[str] = "val/psnr"
+    higher_is_better: ClassVar[bool] = True
+    network: nn.Module
+    data: TrainingData
+    iteration: int = 0
+
+    @abstractmethod
+    def preflight(self, choices: Mapping[str, str]) -> None:
+        """Try everything that training, validation and the end of the run will do, in seconds.
+
+        Leaves the task and torch's random state as they were.
+
+        Args:
+            choices: Group to chosen option, for what an error tells the user to type.
+
+        Raises:
+            UserError: Naming the key to change.
+        """
+
+    def outcome(self, config: Mapping[str, Any]) -> tuple[nn.Module, dict[str, Any]]:
+        """The network that this stage leaves and the ``model`` node that describes it.
+
+        Called with the best weights loaded, and once in preflight on untrained ones, so that
+        the next stage can be checked. A task that changes the network's shape returns the new
+        network and its own options; the network must be one of ``sr_experiments.models``.
+
+        Args:
+            config: The node that described the network when the stage began.
+        """
+        return self.network, dict(config)
+
+    @abstractmethod
+    def finish(self, folder: RunFolder, config: Mapping[str, Any], threads: int) -> dict[str, Any]:
+        """Ship, test and print the results of the run.
+
+        Args:
+            folder: Where files go.
+            config: The ``model`` node of the network.
+            threads: CPU threads for whatever is timed.
+
+        Returns:
+            The values that ``summary.json`` gains.
+        """
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the batch counter."""
+        checkpoint["iteration"] = self.iteration
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on from the batch counter."""
+        self.iteration = int(checkpoint["iteration"])

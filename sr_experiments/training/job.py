@@ -1,0 +1,58 @@
+"""What one run is: a command line, composed into stages."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from sr_experiments.configuration.stages import Stage, changes, plan
+
+
+@dataclass(frozen=True)
+class Job:
+    """A configuration and where its folder goes.
+
+    Attributes:
+        config: Composed configuration of the run.
+        choices: Group to chosen option, such as ``model: xlsr``.
+        overrides: As typed.
+        sweep: Folder of the sweep and of this job within it; None for a single run.
+    """
+
+    config: DictConfig
+    choices: Mapping[str, str]
+    overrides: list[str]
+    sweep: tuple[str, str] | None = None
+
+    @cached_property
+    def stages(self) -> list[Stage]:
+        """The trainings of the run; one where it was given without stages.
+
+        Raises:
+            UserError: A stage is wrong; it is named.
+        """
+        return plan(self.overrides)
+
+    @cached_property
+    def resolved(self) -> dict[str, Any]:
+        """Plain configuration; each stage's entry has what it changes, in ``resolved``.
+
+        So a run folder's ``config.yaml`` is complete, whatever becomes of the options that a
+        stage's words name.
+        """
+        plain = OmegaConf.to_container(self.config, resolve=True)
+        assert isinstance(plain, dict)
+        whole: dict[str, Any] = {str(key): value for key, value in plain.items()}
+        if whole.get("stages") is not None:
+            whole["stages"] = [
+                {**entry, "resolved": changes(whole, stage)}
+                for entry, stage in zip(whole["stages"], self.stages, strict=True)
+            ]
+        return whole
+
+    @property
+    def name(self) -> str:
+        """``run_name``, or model and scale."""
+        return str(self.config.run_name or f"{self.choices['model']}-x{self.config.scale}")

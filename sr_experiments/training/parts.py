@@ -1,0 +1,88 @@
+"""The objects that a stage's configuration names."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from torch import nn
+
+from sr_experiments.configuration.stages import Stage
+from sr_experiments.errors import UserError
+from sr_experiments.models import SavedModel
+from sr_experiments.tasks import Task, TrainingData
+from sr_experiments.training.making import make
+from sr_experiments.training.start import begin
+
+
+@dataclass
+class Parts:
+    """One stage, ready to train.
+
+    Attributes:
+        network: What trains.
+        model: The ``model`` node that describes it.
+        task: How it trains; it holds the data.
+        epochs: Of this stage.
+        callbacks: Those of the configuration.
+        note: What was taken over from ``init_from``, for the terminal.
+    """
+
+    network: nn.Module
+    model: dict[str, Any]
+    task: Task
+    epochs: int
+    callbacks: list[pl.Callback]
+    note: str | None
+
+    @property
+    def steps(self) -> int:
+        """Length of the stage, in batches."""
+        return self.epochs * self.task.data.steps_per_epoch
+
+
+def build(stage: Stage, before: SavedModel | None = None) -> Parts:
+    """Make network, data, loss and task of a stage.
+
+    Args:
+        stage: Which.
+        before: What the stage before it left; None for the first one.
+
+    Raises:
+        UserError: A part refuses its options.
+    """
+    config = stage.config
+    if not config.budget > 0:
+        raise UserError(f"budget={config.budget} is not above 0")
+    if config.trainer.epochs < 1:
+        raise UserError(f"trainer.epochs={config.trainer.epochs} is below 1")
+    torch.manual_seed(config.seed)
+    start = begin(stage, before)
+    data = make(config.data, "data")
+    epochs = fit_length(data, config.trainer.epochs * config.budget)
+    task = make(
+        config.task,
+        "task",
+        network=start.network,
+        data=data,
+        loss=make(config.loss, "loss"),
+        optimizer=make(config.optimizer, "optimizer"),
+        scheduler=make(config.scheduler, "scheduler"),
+        quantization=make(config.quantization, "quantization"),
+        total_steps=epochs * data.steps_per_epoch,
+        channels_last=config.trainer.channels_last,
+    )
+    callbacks = [make(node, f"callbacks.{name}") for name, node in config.callbacks.items()]
+    return Parts(start.network, start.model, task, epochs, callbacks, start.note)
+
+
+def fit_length(data: TrainingData, epochs: float) -> int:
+    """Whole epochs for a training of ``epochs``; below one, a shorter epoch instead.
+
+    Args:
+        data: Its ``steps_per_epoch`` is lowered where less than an epoch is wanted.
+        epochs: Any positive length.
+    """
+    if epochs < 1 and data.steps_per_epoch > 1:
+        data.steps_per_epoch = max(1, round(data.steps_per_epoch * epochs))
+    return max(1, round(epochs))

@@ -1,0 +1,66 @@
+"""Try every stage in seconds, before a folder exists and before anything is trained."""
+
+import torch
+
+from sr_experiments.configuration.stages import Stage
+from sr_experiments.errors import UserError, blaming
+from sr_experiments.models import SavedModel, SRModel
+from sr_experiments.training.job import Job
+from sr_experiments.training.making import make
+from sr_experiments.training.parts import Parts, build
+from sr_experiments.training.trainer import make_trainer
+
+
+def preflight(job: Job, *, pack: bool = False) -> None:
+    """Build and check every stage, each on what an untrained one before it would leave.
+
+    Args:
+        job: What is going to run.
+        pack: Also decode the images of each stage, which finds damaged ones.
+
+    Raises:
+        UserError: Naming the stage and the key to change.
+    """
+    before = None
+    for stage in job.stages:
+        with stage.blamed():
+            parts = build(stage, before)
+            check(stage, parts)
+            if pack:
+                parts.task.data.setup(torch.device("cpu"))
+            if stage is not job.stages[-1]:
+                before = hand_over(parts, stage)
+
+
+def check(stage: Stage, parts: Parts) -> None:
+    """Check one stage: its data, its trainer, whatever its task tries, and its optimiser.
+
+    Raises:
+        UserError: Naming the key to change.
+    """
+    parts.task.data.check()
+    trainer = stage.config.trainer
+    if trainer.accelerator in ("cuda", "gpu") and not torch.cuda.is_available():
+        raise UserError(
+            f"trainer.accelerator={trainer.accelerator}: no CUDA device here; use cpu or auto"
+        )
+    threads = trainer.threads
+    if threads is not None and (not isinstance(threads, int) or threads < 1):
+        raise UserError(f"trainer.threads={threads} is not a whole number from 1, or null for all")
+    make(stage.config.logger, "logger")
+    blaming("trainer", lambda: make_trainer(trainer, parts.epochs, [], None))
+    parts.task.preflight(stage.choices)
+    blaming("optimizer", parts.task.configure_optimizers)
+
+
+def hand_over(parts: Parts, stage: Stage) -> SavedModel:
+    """What a stage leaves, in memory.
+
+    Raises:
+        UserError: The task's network cannot be handed on.
+    """
+    network, model = parts.task.outcome(parts.model)
+    if not isinstance(network, SRModel):
+        raise UserError(f"{type(network).__name__} cannot be handed on to another stage")
+    where = f"the network of stage {stage.name}"
+    return SavedModel(model, network.collapsed, network.state_dict(), where)

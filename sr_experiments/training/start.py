@@ -1,0 +1,122 @@
+"""The network that a stage begins with: fresh, from a file, or from the stage before."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import OmegaConf
+from torch import nn
+
+from sr_experiments.configuration.stages import Stage
+from sr_experiments.errors import UserError
+from sr_experiments.models import SavedModel, SRModel, collapse, read_model
+from sr_experiments.models.transfer import transfer
+from sr_experiments.reporting.run_folder import RunFolder
+from sr_experiments.training.making import make
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where a stage begins.
+
+    Attributes:
+        network: In training mode.
+        model: The ``model`` node that describes it.
+        note: What was taken over from elsewhere, for the terminal.
+    """
+
+    network: nn.Module
+    model: dict[str, Any]
+    note: str | None = None
+
+
+def begin(stage: Stage, before: SavedModel | None) -> Start:
+    """Make the network of a stage.
+
+    Args:
+        stage: Which.
+        before: What the stage before it left; None for the first one.
+
+    Raises:
+        UserError: The options are impossible, or the weights do not fit them.
+    """
+    start = _fresh(stage) if before is None else _continued(stage, before)
+    start.network.train()
+    return start
+
+
+def _fresh(stage: Stage) -> Start:
+    network: nn.Module = make(stage.config.model, "model")
+    model = stage.resolved["model"]
+    if stage.collapse:
+        network = collapse(network)
+    if stage.config.init_from is None:
+        return Start(network, model)
+    return Start(network, model, start_from(network, Path(stage.config.init_from)))
+
+
+def _continued(stage: Stage, before: SavedModel) -> Start:
+    """The saved architecture with this stage's ``model.*`` words, and the saved weights."""
+    node = OmegaConf.create({"model": dict(before.config)})
+    resolved = OmegaConf.create(stage.resolved)
+    for key in stage.model_keys:
+        OmegaConf.update(node, key, OmegaConf.select(resolved, key))
+    if "scale" in before.config:
+        node.model.scale = resolved.model.scale
+    model = OmegaConf.to_container(node.model)
+    assert isinstance(model, dict)
+    wanted: dict[str, Any] = {str(key): value for key, value in model.items()}
+    note = None
+    if wanted.get("scale") == before.config.get("scale"):
+        network = replace(before, config=wanted).build()
+    else:
+        network = replace(before, config=wanted).empty()
+        note = str(transfer(network, before))
+    if stage.collapse and not network.collapsed:
+        network = collapse(network)
+    return Start(network, wanted, note)
+
+
+def start_from(network: nn.Module, source: Path) -> str:
+    """Copy trained weights into ``network``.
+
+    Args:
+        network: Changed in place.
+        source: A run folder or a ``model.safetensors``, also of another scale.
+
+    Returns:
+        What was copied and what was not, in words.
+
+    Raises:
+        UserError: There is no such file, or it is of another network.
+    """
+    if not isinstance(network, SRModel):
+        raise UserError(f"init_from={source}: {type(network).__name__} cannot start from a file")
+    file = source / "model.safetensors" if source.is_dir() else source
+    if not file.is_file():
+        raise UserError(f"init_from={source}: there is no {file}")
+    refusals = []
+    for saved in _candidates(source, read_model(file)):
+        try:
+            return f"init_from={source}: {transfer(network, saved)}"
+        except UserError as error:
+            refusals.append(error)
+    raise UserError(f"init_from={source}: {refusals[0]}") from refusals[0]
+
+
+def _candidates(source: Path, shipped: SavedModel) -> Iterator[SavedModel]:
+    """The shipped weights, and those of a run folder's best network before it was folded."""
+    yield shipped
+    checkpoint = RunFolder(source).best_checkpoint
+    if shipped.collapsed and checkpoint.is_file():
+        state = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
+        for prefix in ("average.module.", "network."):
+            tensors = {
+                key.removeprefix(prefix): value
+                for key, value in state.items()
+                if key.startswith(prefix)
+            }
+            if tensors:
+                yield SavedModel(shipped.config, False, tensors, str(checkpoint))

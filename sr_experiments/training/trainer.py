@@ -1,0 +1,90 @@
+"""Lightning's trainer as this package uses it, and the device and threads it computes on."""
+
+import logging
+import warnings
+from pathlib import Path
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.callbacks import ProgressBar
+from omegaconf import DictConfig
+
+from sr_experiments.callbacks import Checkpoints
+from sr_experiments.files import write_json
+from sr_experiments.reporting import environment
+from sr_experiments.reporting.run_folder import RunFolder
+
+
+def make_trainer(
+    config: DictConfig, epochs: int, callbacks: list[pl.Callback], root: Path | None
+) -> pl.Trainer:
+    """A trainer of one stage.
+
+    Args:
+        config: The group ``trainer``.
+        epochs: Of the stage.
+        callbacks: All of them.
+        root: The run folder; None where nothing is going to be written.
+    """
+    return pl.Trainer(
+        accelerator=config.accelerator,
+        devices=1,
+        precision=config.precision,
+        max_epochs=epochs,
+        gradient_clip_val=config.gradient_clip,
+        callbacks=callbacks,
+        logger=False,
+        # Lightning would add a bar of its own where there is none.
+        enable_progress_bar=any(isinstance(item, ProgressBar) for item in callbacks),
+        enable_checkpointing=any(isinstance(item, Checkpoints) for item in callbacks),
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        default_root_dir=root,
+    )
+
+
+def device(config: DictConfig) -> torch.device:
+    """Where a stage trains, and so where its batches are made.
+
+    Args:
+        config: The group ``trainer``.
+    """
+    wants_gpu = config.accelerator in ("auto", "cuda", "gpu")
+    return torch.device("cuda" if wants_gpu and torch.cuda.is_available() else "cpu")
+
+
+def fix_execution(config: DictConfig, seed: int, folder: RunFolder) -> int:
+    """Fix what was chosen for speed, once per run folder: a resumed run computes alike.
+
+    Args:
+        config: The group ``trainer``.
+        seed: Of the run, for the record.
+        folder: Its ``environment.json`` is written, or read when it is there.
+
+    Returns:
+        CPU threads, which torch now uses.
+    """
+    file = folder.path / "environment.json"
+    threads = config.threads or environment.usable_cores()
+    if file.is_file():
+        threads = environment.recorded_threads(file) or threads
+    else:
+        execution = {
+            "threads": threads,
+            "channels_last": config.channels_last,
+            "precision": config.precision,
+            "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+        }
+        write_json(file, {**environment.describe(), "seed": seed, "execution": execution})
+    torch.set_num_threads(threads)
+    return int(threads)
+
+
+def quiet_lightning() -> None:
+    """Silence advertisements and hints that no user of a configured run can act on."""
+    for name in ("lightning.pytorch", "lightning.fabric", "pytorch_lightning"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    # Lightning 2.6 asks torch's pytree in a way that torch 2.15 deprecates.
+    warnings.filterwarnings("ignore", ".*treespec, LeafSpec.*")
+    # The average of the weights is in evaluation mode on purpose.
+    warnings.filterwarnings("ignore", ".*module.s. in eval mode at the start of training.*")

@@ -5,6 +5,7 @@ from sr_experiments.callbacks.health import Health
 from sr_experiments.callbacks.int8_drop import Int8Drop
 from sr_experiments.callbacks.progress import EpochLines, Progress, progress_callback
 from sr_experiments.callbacks.run_record import RunRecord
+from sr_experiments.callbacks.weight_clip import WeightClip
 
 __all__ = [
     "Checkpoints",
@@ -13,5 +14,6 @@ __all__ = [
     "Int8Drop",
     "Progress",
     "RunRecord",
+    "WeightClip",
     "progress_callback",
 ]

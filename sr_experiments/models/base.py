@@ -22,6 +22,7 @@ class SRModel(nn.Module):
         output_clip: The clip at the output, None where it is linear. Its input is what
             ``models.health`` looks at.
         collapsed: True for the deployable twin that ``collapse`` returns.
+        fresh: True until trained weights are loaded.
 
     Shape:
         (N, 3, H, W) in [0, 1] to (N, 3, scale * H, scale * W).
@@ -38,6 +39,7 @@ class SRModel(nn.Module):
             raise UserError(f"scale={scale} is not possible: use a whole number of at least 2.")
         self.scale = scale
         self.collapsed = False
+        self.fresh = True
         self.output_clip: ClippedReLU | None = ClippedReLU() if clip_output else None
 
     def clip(self, prediction: Tensor) -> Tensor:
@@ -46,6 +48,9 @@ class SRModel(nn.Module):
             return prediction
         clipped: Tensor = self.output_clip(prediction)
         return clipped
+
+    def after_step(self) -> None:
+        """Restore what a step of the optimiser must not change; called after each."""
 
 
 def count_parameters(model: nn.Module) -> int:

@@ -110,3 +110,7 @@ class _ConvK(Collapsible):
     def folded(self) -> tuple[Tensor, Tensor]:
         """The kernel that was kept, and zeros."""
         return self.kernel, self.kernel.new_zeros(len(self.kernel))
+
+    def collapse(self) -> nn.Module:
+        """ConvK as it stays, whatever else goes on training."""
+        return super().collapse().requires_grad_(False)

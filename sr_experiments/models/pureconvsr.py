@@ -9,8 +9,9 @@ concatenation become convolutions of equal output.
   one -I and 1, both with ReLU.
 
 The network trains with three blocks 29 wide (two parallel [3x3 to 58, 1x1 back], plus input) and
-an ordinary clip. Because the carrying weights are part of the folded kernels, quantisation-aware
-training sees them, where the repository rewrites them after every batch.
+an ordinary clip. The carrying weights are constants of the folded kernels, so quantisation-aware
+training sees them and cannot change them. Where it goes on with the shipped form (``collapse:
+true``) they are weights like others, and are rewritten after every batch, as in the repository.
 
 Deviation: pixels are [0, 1], not 0..255. In the shipped form the clip at the end cannot act any
 more; it stays because it tells the quantiser the output's range, for which the repository trains
@@ -61,6 +62,31 @@ class PureConvSR(SRModel):
         """Enlarge (N, 3, H, W) in [0, 1] to (N, 3, scale * H, scale * W)."""
         prediction: Tensor = self.shuffle(self.clip(self.tail(self.body(low_res))))
         return prediction
+
+    @torch.no_grad()
+    def after_step(self) -> None:
+        """Rewrite the weights that carry, add and clip the image, where they could train."""
+        if not self.collapsed:
+            return
+        for conv in self.body:
+            if isinstance(conv, nn.Conv2d):
+                passing = identity_kernel(conv.in_channels, conv.kernel_size[0], conv.weight)
+                _rewrite(conv, slice(-COLOURS, None), passing[-COLOURS:], 0.0)
+        clipped = isinstance(self.tail, nn.Sequential)
+        last = self.tail[0] if isinstance(self.tail, nn.Sequential) else self.tail
+        assert isinstance(last, nn.Conv2d)
+        anchor = enlarge_kernel(nearest_kernel(self.scale**2), last.kernel_size[0])
+        last.weight[:, -COLOURS:] = (-anchor if clipped else anchor).to(last.weight)
+        if isinstance(self.tail, nn.Sequential):
+            flip = self.tail[2]
+            assert isinstance(flip, nn.Conv2d)
+            _rewrite(flip, slice(None), -identity_kernel(flip.in_channels, 1, flip.weight), 1.0)
+
+
+def _rewrite(conv: nn.Conv2d, outputs: slice, weight: Tensor, bias: float) -> None:
+    assert conv.bias is not None
+    conv.weight[outputs] = weight
+    conv.bias[outputs] = bias
 
 
 class _Carry(Collapsible):

@@ -96,8 +96,9 @@ class RegressionTask(SuperResolutionTask):
         return loss
 
     def on_train_batch_end(self, outputs: Any, batch: int, batch_idx: int) -> None:
-        """Count the batch and move the average."""
+        """Count the batch, restore what must not train, and move the average."""
         self.iteration += 1
+        self.network.after_step()
         if self.average is not None:
             self.average.update_parameters(self.network)
 

@@ -163,6 +163,26 @@ def test_carrying_weights_stay_as_they_are_while_the_rest_trains() -> None:
     assert not weight[:5, 5:].any()
 
 
+@pytest.mark.parametrize("clip_output", [True, False])
+def test_folded_pureconvsr_goes_on_carrying_the_image_while_it_trains(clip_output: bool) -> None:
+    torch.manual_seed(0)
+    model = collapse(PureConvSR(scale=2, channels=5, num_blocks=2, clip_output=clip_output))
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+    x = torch.rand(1, 3, 8, 8)
+    for _ in range(3):
+        optimizer.zero_grad()
+        (model.train()(x) - 0.5).square().mean().backward()
+        optimizer.step()
+        model.after_step()
+    last = model.tail[0] if clip_output else model.tail
+    assert last.weight[:, :5].abs().min() > 0
+    with torch.no_grad():  # without the features, what is left is nearest neighbour
+        last.weight[:, :5] = 0
+        last.bias.fill_(1 if clip_output else 0)
+        expected = F.interpolate(x, scale_factor=2.0, mode="nearest")
+        assert torch.allclose(model(x), expected, atol=1e-6)
+
+
 def test_skipskip_trains_with_silu_and_goes_on_with_relu() -> None:
     smooth = SkipSkip(activation="silu")
     with pytest.raises(UnsupportedOperator, match="SiLU"):
@@ -229,6 +249,7 @@ def test_kln_keeps_the_kernel_that_training_arrives_at() -> None:
     shipped = collapse(model)
     assert isinstance(shipped.skip, nn.Conv2d)
     assert torch.equal(shipped.skip.weight, kept)
+    assert not shipped.skip.weight.requires_grad  # fixed, should the folded network train on
     model.eval()
     model(low_res)
     assert torch.equal(model.skip.kernel, kept)

@@ -2,6 +2,15 @@
 
 from sr_experiments.optim.ema import ExponentialMovingAverage
 from sr_experiments.optim.nadabelief import NAdaBelief
+from sr_experiments.optim.plateau import Plateau
 from sr_experiments.optim.schedules import Constant, Cosine, Step, Triangular
 
-__all__ = ["Constant", "Cosine", "ExponentialMovingAverage", "NAdaBelief", "Step", "Triangular"]
+__all__ = [
+    "Constant",
+    "Cosine",
+    "ExponentialMovingAverage",
+    "NAdaBelief",
+    "Plateau",
+    "Step",
+    "Triangular",
+]

@@ -5,6 +5,7 @@ Made from the run folder alone, so that it can be made again from an old one.
 
 import base64
 import io
+import itertools
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +16,7 @@ import jinja2
 from sr_experiments.files import write_atomic
 from sr_experiments.reporting.published import Figure, published
 from sr_experiments.reporting.run_folder import RunFolder
+from sr_experiments.reporting.stage_rows import stage_rows
 
 FP32_COLOUR, INT8_COLOUR = "#3b7dd8", "#d9822b"
 
@@ -48,9 +50,15 @@ code, pre { font: 14px/1.4 ui-monospace, monospace; } pre { overflow-x: auto; }
 {% endfor %}</table></div>
 {% if sources %}<p>Published: {{ sources }}. Trained on other data and for longer, unless the
 command below says otherwise.</p>{% endif %}
-{% if curves %}<h2>Training</h2>
-<figure><img alt="PSNR and drop by epoch" src="{{ curves }}"><figcaption>RGB PSNR on the validation
-images: FP32, and the INT8 file of that epoch run by LiteRT; below, what INT8 costs.</figcaption>
+{% if stages or curves %}<h2>Training</h2>{% endif %}
+{% if stages %}<div class="scroll"><table>
+<caption>RGB PSNR on the validation images, of the best network of each stage</caption>
+<tr>{% for cell in stages[0] %}<th>{{ cell }}</th>{% endfor %}</tr>
+{% for row in stages[1:] %}<tr>{% for cell in row %}<td>{{ cell }}</td>{% endfor %}</tr>
+{% endfor %}</table></div>{% endif %}
+{% if curves %}<figure><img alt="PSNR and drop by epoch" src="{{ curves }}"><figcaption>RGB
+PSNR on the validation images: FP32, and the INT8 file of that epoch run by LiteRT; below, what
+INT8 costs. Dotted: a new stage.</figcaption>
 </figure>{% endif %}
 {% if strips %}<h2>Pictures</h2>
 {% for name, picture in strips %}<figure><img alt="{{ name }}" src="{{ picture }}">
@@ -83,6 +91,7 @@ def write_page(folder: RunFolder) -> Path:
         facts=_facts(summary),
         rows=[_row(name, scores, figures) for name, scores in summary.get("test", {}).items()],
         sources="; ".join(dict.fromkeys(figure.source for figure in figures.values())),
+        stages=stage_rows(folder.stages()) if folder.stages() else [],
         curves=_curves(folder),
         strips=[(path.stem, _embed(path.read_bytes(), "png")) for path in strips],
         command=_command(folder),
@@ -94,10 +103,11 @@ def write_page(folder: RunFolder) -> Path:
 
 
 def _facts(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
-    facts = [
-        (f"{summary['params']:,}", "parameters"),
-        (f"{summary['macs'] / 1e9:.2f}", "GMAC at 640x360"),
-    ]
+    facts = []
+    if summary.get("params") is not None:
+        facts.append((f"{summary['params']:,}", "parameters"))
+    if summary.get("macs") is not None:
+        facts.append((f"{summary['macs'] / 1e9:.2f}", "GMAC at 640x360"))
     if summary.get("tflite_bytes") is not None:
         latency = summary["latency_ms"]
         facts += [
@@ -138,14 +148,20 @@ def _curves(folder: RunFolder) -> str | None:
     canvas = Canvas(figsize=(9, 4.6), layout="constrained")
     above, below = canvas.subplots(2, 1, sharex=True, height_ratios=(2, 1))
     epochs = [int(row["epoch"]) + 1 for row in rows]
-    above.plot(epochs, [float(row["val/psnr"]) for row in rows], color=FP32_COLOUR, label="FP32")
+    dots = {"marker": ".", "markersize": 4}  # a stage may be a single epoch
+    fp32 = [float(row["val/psnr"]) for row in rows]
+    above.plot(epochs, fp32, color=FP32_COLOUR, label="FP32", **dots)
     if measured:
         points = [int(row["epoch"]) + 1 for row in measured]
         psnr = [float(row["val_int8/psnr"]) for row in measured]
-        above.plot(points, psnr, color=INT8_COLOUR, label="INT8")
+        above.plot(points, psnr, color=INT8_COLOUR, label="INT8", **dots)
         drop = [float(row["val/int8_drop"]) for row in measured]
-        below.plot(points, drop, color=INT8_COLOUR)
+        below.plot(points, drop, color=INT8_COLOUR, **dots)
         below.axhline(0, color="#888", linewidth=0.8)
+    for row, after in itertools.pairwise(rows):
+        if row.get("stage") != after.get("stage"):
+            for axes in (above, below):
+                axes.axvline(int(row["epoch"]) + 1.5, color="#888", linewidth=0.8, linestyle=":")
     above.set_ylabel("PSNR, dB")
     below.set_ylabel("drop, dB")
     below.set_xlabel("epoch")

@@ -1,5 +1,6 @@
 """The objects that a stage's configuration names."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,12 +42,12 @@ class Parts:
         return self.epochs * self.task.data.steps_per_epoch
 
 
-def build(stage: Stage, before: SavedModel | None = None) -> Parts:
+def build(stage: Stage, left: Mapping[str, SavedModel] | None = None) -> Parts:
     """Make network, data, loss and task of a stage.
 
     Args:
         stage: Which.
-        before: What the stage before it left; None for the first one.
+        left: What each of the stages before it left, by name, in their order.
 
     Raises:
         UserError: A part refuses its options.
@@ -57,7 +58,8 @@ def build(stage: Stage, before: SavedModel | None = None) -> Parts:
     if config.trainer.epochs < 1:
         raise UserError(f"trainer.epochs={config.trainer.epochs} is below 1")
     torch.manual_seed(config.seed)
-    start = begin(stage, before)
+    left = left or {}
+    start = begin(stage, list(left.values())[-1] if left else None)
     data = make(config.data, "data")
     epochs = fit_length(data, config.trainer.epochs * config.budget)
     task = make(
@@ -71,9 +73,16 @@ def build(stage: Stage, before: SavedModel | None = None) -> Parts:
         quantization=make(config.quantization, "quantization"),
         total_steps=epochs * data.steps_per_epoch,
         channels_last=config.trainer.channels_last,
+        **_teacher(stage, left),
     )
     callbacks = [make(node, f"callbacks.{name}") for name, node in config.callbacks.items()]
     return Parts(start.network, start.model, task, epochs, callbacks, start.note)
+
+
+def _teacher(stage: Stage, left: Mapping[str, SavedModel]) -> dict[str, Any]:
+    """The network of an earlier stage, where ``task.teacher`` names one."""
+    name = stage.config.task.get("teacher")
+    return {"teacher": left[name].build()} if name in left else {}
 
 
 def fit_length(data: TrainingData, epochs: float) -> int:

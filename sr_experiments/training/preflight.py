@@ -21,15 +21,15 @@ def preflight(job: Job, *, pack: bool = False) -> None:
     Raises:
         UserError: Naming the stage and the key to change.
     """
-    before = None
+    left: dict[str, SavedModel] = {}
     for stage in job.stages:
         with stage.blamed():
-            parts = build(stage, before)
+            parts = build(stage, left)
             check(stage, parts)
             if pack:
                 parts.task.data.setup(torch.device("cpu"))
             if stage is not job.stages[-1]:
-                before = hand_over(parts, stage)
+                left[stage.name] = hand_over(parts, stage)
 
 
 def check(stage: Stage, parts: Parts) -> None:

@@ -35,6 +35,34 @@ def page_of(folder: Path, overrides: str) -> Page:
             "tflite_bytes": 36_000,
             "latency_ms": {"median": 35.0, "threads": 2},
             "int8_drop": 0.07,
+            "stages": [
+                {
+                    "name": "fp32",
+                    "steps": 600_000,
+                    "seconds": 7500.0,
+                    "loss": "l1",
+                    "lr": 1e-3,
+                    "scheduler": "step",
+                    "patch": 64,
+                    "batch_size": 16,
+                    "quantization": "none",
+                    "val/psnr": 30.22,
+                },
+                {
+                    "name": "qat",
+                    "steps": 220_000,
+                    "seconds": 200.0,
+                    "loss": "mse",
+                    "lr": 1e-4,
+                    "scheduler": "step",
+                    "patch": 96,
+                    "batch_size": 8,
+                    "quantization": "ptq",
+                    "val/psnr": 30.19,
+                    "val_int8/psnr": 30.15,
+                    "drop": 0.07,
+                },
+            ],
             "test": {
                 "set5": {
                     "bicubic": {**SCORES, "psnr_y": 30.39},
@@ -45,7 +73,12 @@ def page_of(folder: Path, overrides: str) -> Page:
         }
     )
     for epoch in range(3):
-        row = {"epoch": epoch, "val/psnr": 30.0 + epoch, "val_int8/psnr": 29.9 + epoch}
+        row = {
+            "epoch": epoch,
+            "stage": "qat" if epoch else "fp32",
+            "val/psnr": 30.0 + epoch,
+            "val_int8/psnr": 29.9 + epoch,
+        }
         run.append_metrics({**row, "val/int8_drop": 0.1})
     parsed = Page()
     parsed.feed(write_page(run).read_text(encoding="utf-8"))
@@ -59,6 +92,24 @@ def test_the_page_shows_scores_beside_the_paper_and_needs_no_server(tmp_path: Pa
         assert expected in text, expected
     assert page.sources
     assert all(source.startswith("data:image/") for source in page.sources)
+
+
+def test_the_stages_stand_in_a_table_with_what_each_was_trained_with(tmp_path: Path) -> None:
+    page = page_of(tmp_path, "")
+    cells = [text.strip() for text in page.text if text.strip()]
+    start = cells.index("stage")
+    header = cells[start : cells.index("fp32", start)]
+    assert header == [
+        "stage", "steps", "loss", "schedule", "lr", "patch", "batch", "quantisation",
+        "PSNR, dB", "INT8, dB", "drop, dB", "time",
+    ]  # fmt: skip
+    after = start + len(header)
+    fp32 = ["fp32", "600,000", "l1", "step", "0.001", "64", "16", "none", "30.22", "2 h 5 min"]
+    assert cells[after : after + 10] == fp32  # empty cells have no text
+    assert cells[after + 10 : after + 22] == [
+        "qat", "220,000", "mse", "step", "0.0001", "96", "8", "ptq", "30.19", "30.15", "+0.070",
+        "3 min 20 s",
+    ]  # fmt: skip
 
 
 def test_what_a_user_typed_is_text_on_the_page(tmp_path: Path) -> None:

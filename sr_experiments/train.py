@@ -90,22 +90,26 @@ def _train(job: Job, folder: RunFolder, loggers: list[Logger]) -> Parts:
     Returns:
         The parts of the last stage, with its best weights.
     """
-    before = None
+    left: dict[str, SavedModel] = {}
     *earlier, last = job.stages
     for stage in earlier:
-        left = folder.stage_file(stage.number, stage.name)
-        if not left.is_file():
-            parts = _train_stage(job, stage, before, folder, loggers)
-            save_model(*parts.task.outcome(parts.model), left)
-        before = read_model(left)
-    return _train_stage(job, last, before, folder, loggers)
+        file = folder.stage_file(stage.number, stage.name)
+        if not file.is_file():
+            parts = _train_stage(job, stage, left, folder, loggers)
+            save_model(*parts.task.outcome(parts.model), file)
+        left[stage.name] = read_model(file)
+    return _train_stage(job, last, left, folder, loggers)
 
 
 def _train_stage(
-    job: Job, stage: Stage, before: SavedModel | None, folder: RunFolder, loggers: list[Logger]
+    job: Job,
+    stage: Stage,
+    left: dict[str, SavedModel],
+    folder: RunFolder,
+    loggers: list[Logger],
 ) -> Parts:
     with stage.blamed():
-        parts = build(stage, before)
+        parts = build(stage, left)
         parts.task.data.setup(device(stage.config.trainer))
         if stage.number == 1:
             folder.write_summary({"params_training": count_parameters(parts.network)})

@@ -1,4 +1,9 @@
-"""Mean absolute error: what most Mobile AI entries train with."""
+"""Mean absolute error: what most Mobile AI entries train with.
+
+Space-to-depth only reorders pixels, so the second loss of S2R2 (arXiv:2211.05910, 4.12), L1 "on
+images resized with the space-to-depth op", is this one again: the two make twice L1, and Adam
+takes the same steps for it. There is no loss of its own for it.
+"""
 
 import torch.nn.functional as F
 from torch import Tensor, nn

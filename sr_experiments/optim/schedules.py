@@ -129,7 +129,8 @@ class Step(Schedule):
         total_steps: Iterations of the whole training.
         at_shares: The points; by default ABPN's, which halves at epochs 120, 240, 360 and 480
             of 600.
-        factor: What each point multiplies by, or a list with one factor for each point.
+        factor: What each point multiplies by.
+        factors: One factor for each point, in place of ``factor``.
         every: The distance between points, in place of ``at_shares``.
         of: The whole training in the unit of the points.
     """
@@ -139,7 +140,8 @@ class Step(Schedule):
         optimizer: Optimizer,
         total_steps: int,
         at_shares: Sequence[float] = (0.2, 0.4, 0.6, 0.8),
-        factor: float | Sequence[float] = 0.5,
+        factor: float = 0.5,
+        factors: Sequence[float] | None = None,
         every: float | None = None,
         of: float = 1.0,
     ) -> None:
@@ -157,15 +159,11 @@ class Step(Schedule):
                 f"scheduler.every={every} must be above 0 and below scheduler.of={of}, the "
                 "whole training in the same unit"
             )
-        self.factors = (
-            [float(factor)] * len(self.points)
-            if isinstance(factor, int | float)
-            else [float(value) for value in factor]
-        )
+        self.factors = [factor] * len(self.points) if factors is None else list(factors)
         if len(self.factors) != len(self.points):
             raise UserError(
-                f"scheduler.factor has {len(self.factors)} values, and the schedule "
-                f"{len(self.points)} points: give one for each, or a single number"
+                f"scheduler.factors has {len(self.factors)} values, and the schedule "
+                f"{len(self.points)} points: give one for each"
             )
         super().__init__(optimizer, total_steps)
 

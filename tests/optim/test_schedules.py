@@ -95,7 +95,7 @@ def published(lr: float, epochs: int, **options: Any) -> list[float]:
         (
             1e-3,
             500,
-            {"at_shares": [50, 150, 300, 400], "of": 500, "factor": [0.5, 0.4, 0.5, 0.5]},
+            {"at_shares": [50, 150, 300, 400], "of": 500, "factors": [0.5, 0.4, 0.5, 0.5]},
             {50: 5e-4, 150: 2e-4, 300: 1e-4, 400: 5e-5},
         ),
         # the mini-batch study: a tenth every 50 epochs of 150
@@ -193,8 +193,8 @@ def test_impossible_options_are_refused_by_name() -> None:
         Step(optimizer, 100, at_shares=[120])
     with pytest.raises(UserError, match=r"every=50 .*of=1"):
         Step(optimizer, 100, every=50)
-    with pytest.raises(UserError, match="factor has 2 values"):
-        Step(optimizer, 100, factor=[0.5, 0.4])
+    with pytest.raises(UserError, match="factors has 2 values"):
+        Step(optimizer, 100, factors=[0.5, 0.4])
     with pytest.raises(UserError, match=r"scheduler\.of"):
         Step(optimizer, 100, of=0)
     with pytest.raises(UserError, match="ramps=square"):

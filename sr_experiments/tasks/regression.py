@@ -1,7 +1,7 @@
 """Plain regression: one network, one optimiser, a schedule stepped per batch, a sum of terms.
 
-A step minimises the loss's terms and those of every regulariser. What each term was is in the
-metrics under its own name.
+A step minimises the loss's terms, those of every regulariser, and the distance from a teacher.
+What each term was is in the metrics under its own name.
 """
 
 from collections.abc import Mapping
@@ -21,6 +21,7 @@ from sr_experiments.tasks.base import (
     SuperResolutionTask,
     trainable_parameters,
 )
+from sr_experiments.tasks.distillation import learn_from
 
 
 class RegressionTask(SuperResolutionTask):
@@ -36,6 +37,9 @@ class RegressionTask(SuperResolutionTask):
         total_steps: Length of the whole training, in batches.
         quantization: See `SuperResolutionTask`.
         regularizers: By name, ``(network) -> scalar``.
+        teacher: A trained network, or the run folder or ``model.safetensors`` that has one, to
+            learn from beside the pictures; None for none.
+        distillation: ``weight`` and ``loss`` of the distance from the teacher's prediction.
         ema_decay: See `SuperResolutionTask`.
         channels_last: See `SuperResolutionTask`.
     """
@@ -51,6 +55,8 @@ class RegressionTask(SuperResolutionTask):
         total_steps: int,
         quantization: PostTraining | NoQuantization | None = None,
         regularizers: Mapping[str, nn.Module] | None = None,
+        teacher: SRModel | str | None = None,
+        distillation: Mapping[str, Any] | None = None,
         ema_decay: float | None = None,
         channels_last: bool = True,
     ) -> None:
@@ -63,6 +69,7 @@ class RegressionTask(SuperResolutionTask):
         )
         self.loss = loss
         self.regularizers = nn.ModuleDict(regularizers)
+        self.distillation = learn_from(teacher, distillation, network.scale)
         self.total_steps = total_steps
         self.make_optimizer = optimizer
         self.make_scheduler = scheduler
@@ -82,6 +89,8 @@ class RegressionTask(SuperResolutionTask):
                     f"task.regularizers.{name}: the loss has a term of that name; use another"
                 )
             terms[name] = regularizer(self.network)
+        if self.distillation is not None:
+            terms["distillation"] = self.distillation.term(low_res, prediction)
         return terms
 
     def training_step(self, index: int, batch_idx: int) -> Tensor:

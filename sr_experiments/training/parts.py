@@ -1,7 +1,7 @@
 """The objects that a stage's configuration names."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import lightning.pytorch as pl
@@ -11,7 +11,9 @@ from torch import nn
 from sr_experiments.configuration.stages import Stage
 from sr_experiments.errors import UserError
 from sr_experiments.models import SavedModel
+from sr_experiments.quantization import QuantizationAware
 from sr_experiments.tasks import Task, TrainingData
+from sr_experiments.tasks.reference import AUTO
 from sr_experiments.training.making import make
 from sr_experiments.training.start import begin
 
@@ -70,7 +72,7 @@ def build(stage: Stage, left: Mapping[str, SavedModel] | None = None) -> Parts:
         loss=make(config.loss, "loss"),
         optimizer=make(config.optimizer, "optimizer"),
         scheduler=make(config.scheduler, "scheduler"),
-        quantization=make(config.quantization, "quantization"),
+        quantization=_compared(make(config.quantization, "quantization"), left),
         total_steps=epochs * data.steps_per_epoch,
         channels_last=config.trainer.channels_last,
         **_teacher(stage, left),
@@ -83,6 +85,16 @@ def _teacher(stage: Stage, left: Mapping[str, SavedModel]) -> dict[str, Any]:
     """The network of an earlier stage, where ``task.teacher`` names one."""
     name = stage.config.task.get("teacher")
     return {"teacher": left[name].build()} if name in left else {}
+
+
+def _compared(mode: Any, left: Mapping[str, SavedModel]) -> Any:
+    """The mode with the earlier stage's network that its INT8 file is compared with, if any."""
+    if not isinstance(mode, QuantizationAware) or not isinstance(mode.reference, str):
+        return mode
+    name = mode.reference
+    if name == AUTO and left and list(left.values())[-1].quantized:
+        name = next((key for key in reversed(left) if not left[key].quantized), name)
+    return replace(mode, reference=left[name].build()) if name in left else mode
 
 
 def fit_length(data: TrainingData, epochs: float) -> int:

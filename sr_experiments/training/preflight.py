@@ -63,4 +63,5 @@ def hand_over(parts: Parts, stage: Stage) -> SavedModel:
     if not isinstance(network, SRModel):
         raise UserError(f"{type(network).__name__} cannot be handed on to another stage")
     where = f"the network of stage {stage.name}"
-    return SavedModel(model, network.collapsed, network.state_dict(), where)
+    weights = network.state_dict()
+    return SavedModel(model, network.collapsed, weights, where, network.quantized)

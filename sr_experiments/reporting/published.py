@@ -7,6 +7,8 @@ cut off, except on DIV2K's validation part, where the mobile papers measure RGB.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from sr_experiments.reporting.literature import DIV2K_RGB, LUMA
+
 BICUBIC = "Bicubic"
 BENCHMARKS = ("set5", "set14", "b100", "urban100", "manga109")
 
@@ -56,6 +58,9 @@ _VDSR_TABLE_3 = {
     (BICUBIC, 2): ((33.66, 0.9299), (30.24, 0.8688), (29.56, 0.8431), (26.88, 0.8403)),
     (BICUBIC, 3): ((30.39, 0.8682), (27.55, 0.7742), (27.21, 0.7385), (24.46, 0.7349)),
     (BICUBIC, 4): ((28.42, 0.8104), (26.00, 0.7027), (25.96, 0.6675), (23.14, 0.6577)),
+    ("SRCNN", 2): ((36.66, 0.9542), (32.42, 0.9063), (31.36, 0.8879), (29.50, 0.8946)),
+    ("SRCNN", 3): ((32.75, 0.9090), (29.28, 0.8209), (28.41, 0.7863), (26.24, 0.7989)),
+    ("SRCNN", 4): ((30.48, 0.8628), (27.49, 0.7503), (26.90, 0.7101), (24.52, 0.7221)),
     ("VDSR", 2): ((37.53, 0.9587), (33.03, 0.9124), (31.90, 0.8960), (30.76, 0.9140)),
     ("VDSR", 3): ((33.66, 0.9213), (29.77, 0.8314), (28.82, 0.7976), (27.14, 0.8279)),
     ("VDSR", 4): ((31.35, 0.8838), (28.01, 0.7674), (27.29, 0.7251), (25.18, 0.7524)),
@@ -83,6 +88,9 @@ def _figures() -> Iterator[Figure]:
     for (network, scale), rows in _VDSR_TABLE_3.items():
         for set_name, (psnr, ssim) in zip(BENCHMARKS[:4], rows, strict=True):
             yield Figure(network, set_name, scale, psnr, ssim, VDSR_PAPER)
+    for (network, scale, source), luma in LUMA.items():
+        for set_name, (psnr, either) in luma.items():
+            yield Figure(network, set_name, scale, psnr, either, source)
     for scale, edsr in _EDSR_TABLE_3.items():
         for set_name, psnr in zip(BENCHMARKS[:4], edsr, strict=True):
             yield Figure("EDSR", set_name, scale, psnr, None, EDSR_PAPER)
@@ -93,6 +101,9 @@ def _figures() -> Iterator[Figure]:
         yield Figure(network, "div2k:val", 3, psnr, None, source, rgb=True)
         if quantised is not None:
             yield Figure(network, "div2k:val", 3, quantised, None, source, rgb=True, int8=True)
+    for (network, source), by_scale in DIV2K_RGB.items():
+        for scale, psnr in by_scale.items():
+            yield Figure(network, "div2k:val", scale, psnr, None, source, rgb=True)
 
 
 def published(network: str, set_name: str, scale: int) -> list[Figure]:

@@ -1,5 +1,7 @@
 """The table says what the papers say."""
 
+from collections import defaultdict
+
 from sr_experiments import models
 from sr_experiments.reporting.published import BICUBIC, _figures, published
 
@@ -21,6 +23,21 @@ def test_bicubic_has_ssim_where_a_paper_prints_it() -> None:
         (28.42, 0.8104),
     ]
     assert published(BICUBIC, "manga109", 3)[0].ssim is None
+
+
+def test_sources_that_print_the_same_figure_agree() -> None:
+    by_place = defaultdict(list)
+    for figure in _figures():
+        if not figure.int8:
+            by_place[figure.network, figure.set_name, figure.scale].append(figure.psnr)
+    assert len(by_place["IMDN", "manga109", 3]) == 2
+    for place, values in by_place.items():
+        assert max(values) - min(values) < 0.05, place
+
+
+def test_the_figure_with_ssim_comes_first() -> None:
+    assert published("IMDN", "urban100", 3)[0].ssim == 0.8519
+    assert published("SRResNet", "set5", 4)[0].ssim is None
 
 
 def test_what_no_paper_prints_has_no_figure() -> None:

@@ -1,12 +1,15 @@
 """What an experiment gets from its data set, and what is refused before it starts."""
 
+import itertools
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from hydra.utils import instantiate
 from PIL import Image
 
+from sr_experiments.configuration.compose import compose
 from sr_experiments.configuration.locations import groups
 from sr_experiments.configuration.verbs import compose_data
 from sr_experiments.data import SRData
@@ -37,6 +40,23 @@ def test_photos_train_validate_and_test_without_a_download(tmp_path: Path) -> No
     assert torch.equal(low_res, downscale(high_res, 3))
     assert {name: len(pairs) for name, pairs in data.test_sets().items()} == {"photos": 1}
     assert data.sizes() == {"train": 10, "val": 1, "photos": 1}
+
+
+def test_augmentations_are_words_of_the_command_line(packed_photos: Path) -> None:
+    def batch(*words: str) -> list[torch.Tensor]:
+        config = compose(["data=photos", "data.dihedral=false", "data.intensity=[1.0]", *words])
+        data = instantiate(config.data, cache_dir=packed_photos, _convert_="all")
+        return list(data.train_batch(0))
+
+    shuffled, darker = batch("data.channel_shuffle=true"), batch("data.intensity=[0.5]")
+    for level, plain in enumerate(batch()):
+        assert torch.allclose(darker[level], plain / 2)
+        moved = 0
+        for colours, original in zip(shuffled[level], plain, strict=True):
+            orders = [list(order) for order in itertools.permutations(range(3))]
+            assert any(torch.equal(colours, original[order]) for order in orders)
+            moved += not torch.equal(colours, original)
+        assert moved > 4  # of 16; five sixths on average, and grey photos stay as they are
 
 
 def test_what_is_asked_for_before_setup_is_packed_then(packed_photos: Path) -> None:
@@ -127,6 +147,16 @@ def test_any_folder_of_images_trains(tmp_path: Path, photo: Image.Image) -> None
     data.check()
     data.setup()
     assert data.sizes() == {"train": 3, "val": 1, "photos": 1}
+
+
+def test_calibration_crops_come_from_the_set_that_is_named(packed_photos: Path) -> None:
+    data = photos(packed_photos)
+    crops = {source: data.calibration(3, 24, source) for source in ("train", "val", "photos:test")}
+    assert not torch.equal(crops["train"], crops["val"])
+    assert not torch.equal(crops["val"], crops["photos:test"])
+    assert torch.equal(data.calibration(3, 24), crops["train"])
+    with pytest.raises(UserError, match="nowhere"):
+        data.calibration_files("nowhere")
 
 
 def test_calibration_crops_are_fixed_and_plain(packed_photos: Path) -> None:

@@ -1,7 +1,12 @@
 """The INT8 number, measured on the integers that ship, every validation epoch.
 
-The network is quantised with freshly calibrated ranges, a real ``.tflite`` file is written,
-and LiteRT's own integer kernels run it on the validation images. Nothing is simulated.
+The network is quantised, with freshly calibrated ranges or with those that quantisation-aware
+training has at that step, a real ``.tflite`` file is written, and LiteRT's own integer kernels run
+it on the validation images. Nothing is simulated.
+
+The drop is counted from the network in floating point. In quantisation-aware training that is
+the FP32 network it started from, measured once, or its FP32 twin (see ``tasks.reference``);
+``val/psnr`` is then that of the INT8 grid in torch, and ``val_fp32/psnr`` the reference's.
 """
 
 import time
@@ -55,37 +60,61 @@ class Int8Drop(pl.Callback):
         self.every = every
         self.threads = threads
         self.graph: Graph | None = None
+        self.reference_psnr: float | None = None
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Trace once: the graph reads the live weights ever after."""
-        if isinstance(self.mode, PostTraining):
-            self.graph = trace(self._task(pl_module).shipped)
+        """Trace once: the graph reads the live weights ever after. Measure a fixed reference."""
+        if not isinstance(self.mode, PostTraining):
+            return
+        task = self._task(pl_module)
+        if task.quantizer is None:
+            self.graph = trace(task.shipped)
+        elif self.reference_psnr is None:
+            self.reference_psnr = task.reference_psnr()
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Quantise, write, run and log."""
-        last = trainer.current_epoch + 1 == trainer.max_epochs
-        if not isinstance(self.mode, PostTraining):
-            return
-        if trainer.sanity_checking or not (last or (trainer.current_epoch + 1) % self.every == 0):
+        if not isinstance(self.mode, PostTraining) or trainer.sanity_checking:
             return
         task = self._task(pl_module)
+        reference = float(trainer.callback_metrics["val/psnr"])
+        if task.reference is not None:
+            reference = self._reference(task)
+            pl_module.log("val_fp32/psnr", reference, rank_zero_only=True)
+        last = trainer.current_epoch + 1 == trainer.max_epochs
+        if not (last or (trainer.current_epoch + 1) % self.every == 0):
+            return
         start = time.perf_counter()
         with torch.no_grad():
             psnr = measure(self.file(task), task.data, self.threads or torch.get_num_threads())
-        drop = float(trainer.callback_metrics["val/psnr"]) - psnr
         pl_module.log("val_int8/psnr", psnr, prog_bar=True, rank_zero_only=True)
-        pl_module.log("val/int8_drop", drop, prog_bar=True, rank_zero_only=True)
+        pl_module.log("val/int8_drop", reference - psnr, prog_bar=True, rank_zero_only=True)
         pl_module.log("time/int8", time.perf_counter() - start, rank_zero_only=True)
 
     def file(self, task: SuperResolutionTask) -> bytes:
         """The INT8 file of the task's network as it is now."""
         assert isinstance(self.mode, PostTraining)
-        if self.graph is None:
-            self.graph = trace(task.shipped)
-        calibration = task.data.calibration(
-            self.mode.calibration_images, self.mode.calibration_size
-        ).to(task.device)
-        return int8_model(self.mode.quantize(self.graph, calibration))
+        quantized = task.quantized()
+        if quantized is None:
+            self.graph = self.graph or trace(task.shipped)
+            calibration = self.mode.images(task.data).to(task.device)
+            quantized = self.mode.quantize(self.graph, calibration)
+        return int8_model(quantized)
+
+    def state_dict(self) -> dict[str, float | None]:
+        """What the fixed reference scored: a resumed run compares with the same number."""
+        return {"reference_psnr": self.reference_psnr}
+
+    def load_state_dict(self, state_dict: dict[str, float | None]) -> None:
+        """Go on with that number."""
+        self.reference_psnr = state_dict["reference_psnr"]
+
+    def _reference(self, task: SuperResolutionTask) -> float:
+        """PSNR of the FP32 network to compare with, in dB; a twin's changes."""
+        assert task.reference is not None
+        if task.reference.trains or self.reference_psnr is None:
+            return task.reference_psnr()
+        return self.reference_psnr
 
     @staticmethod
     def _task(pl_module: pl.LightningModule) -> SuperResolutionTask:

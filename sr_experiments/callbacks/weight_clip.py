@@ -50,6 +50,8 @@ class WeightClip(pl.Callback):
         """Find the kernels."""
         assert isinstance(pl_module, SuperResolutionTask)
         self.kernels = trained_kernels(pl_module.network)
+        if pl_module.reference is not None and pl_module.reference.trains:
+            self.kernels += trained_kernels(pl_module.reference.network)
 
     @torch.no_grad()
     def on_train_batch_end(

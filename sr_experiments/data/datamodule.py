@@ -78,7 +78,7 @@ class SRData:
         self._train_store: PackedImages | None = None
         self._val_pairs: Pairs | None = None
         self._test_sets: dict[str, Pairs] | None = None
-        self._calibration: dict[tuple[int, int], Tensor] = {}
+        self._calibration: dict[tuple[int, int, str], Tensor] = {}
 
     def check(self) -> None:
         """Look for the sets and read their headers; nothing is decoded or written.
@@ -173,8 +173,8 @@ class SRData:
         counts = {"train": len(self._train_store), "val": len(self.val_pairs())}
         return counts | {name: len(pairs) for name, pairs in self.test_sets().items()}
 
-    def calibration(self, count: int, size: int) -> Tensor:
-        """Fixed low-res training crops without augmentation, for ranges of activations.
+    def calibration(self, count: int, size: int, source: str = "train") -> Tensor:
+        """Fixed low-res crops without augmentation, for ranges of activations.
 
         They depend on neither the seed nor the batches drawn. Where an image is smaller than
         ``size``, all crops are as small as it.
@@ -182,18 +182,30 @@ class SRData:
         Args:
             count: Crops.
             size: Their height and width.
+            source: ``train``, ``val``, or another set as `find_images` names them.
 
         Returns:
             (count, 3, size, size) float32 in [0, 1].
+
+        Raises:
+            UserError: There is no such set.
         """
-        if (count, size) not in self._calibration:
-            if self._train_store is None:
-                self._train_store = self._pack("train", self._find(self.train), None)
-            store = self._train_store
+        key = count, size, source
+        if key not in self._calibration:
+            store = self._pack("calibration", self.calibration_files(source), None)
             side = min(size, int(store.sizes.min()))
             plain = PatchSampler(store, count, side, 0, dihedral=False, intensity=(1.0,))
-            self._calibration[count, size] = plain(0)[0]
-        return self._calibration[count, size]
+            self._calibration[key] = plain(0)[0]
+        return self._calibration[key]
+
+    def calibration_files(self, source: str) -> list[ImageFile]:
+        """The images that `calibration` cuts from; nothing is decoded.
+
+        Raises:
+            UserError: There is no such set.
+        """
+        specs = {"train": self.train, "val": self.val}.get(source, [source])
+        return self._find(specs)
 
     def _check_settings(self) -> None:
         for key, least in (

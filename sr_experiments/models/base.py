@@ -23,6 +23,8 @@ class SRModel(nn.Module):
             ``models.health`` looks at.
         collapsed: True for the deployable twin that ``collapse`` returns.
         fresh: True until trained weights are loaded.
+        quantized: True once quantisation-aware training has moved the weights: without
+            quantisation they are no FP32 network to compare with.
 
     Shape:
         (N, 3, H, W) in [0, 1] to (N, 3, scale * H, scale * W).
@@ -40,6 +42,7 @@ class SRModel(nn.Module):
         self.scale = scale
         self.collapsed = False
         self.fresh = True
+        self.quantized = False
         self.output_clip: ClippedReLU | None = ClippedReLU() if clip_output else None
 
     def clip(self, prediction: Tensor) -> Tensor:

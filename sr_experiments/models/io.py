@@ -1,7 +1,8 @@
 """A network in one file: weights and how to build it, without pickle.
 
 A safetensors file whose metadata holds ``schema_version``, ``model`` (JSON: the class and its
-options), ``scale`` and ``form`` (``training`` or ``collapsed``).
+options), ``scale``, ``form`` (``training`` or ``collapsed``) and, after quantisation-aware
+training, ``quantized``.
 """
 
 import importlib
@@ -35,12 +36,14 @@ class SavedModel:
         collapsed: Whether its training-time structure is folded away.
         tensors: Its state dict.
         where: What errors call it.
+        quantized: Whether quantisation-aware training has moved its weights.
     """
 
     config: Mapping[str, Any]
     collapsed: bool
     tensors: Mapping[str, Tensor]
     where: str
+    quantized: bool = False
 
     def empty(self) -> SRModel:
         """The network with fresh weights, in evaluation mode.
@@ -73,7 +76,7 @@ class SavedModel:
                     f"{tuple(expected[key].shape)}."
                 )
         model.load_state_dict(dict(self.tensors))
-        model.fresh = False
+        model.fresh, model.quantized = False, self.quantized
         return model
 
 
@@ -100,6 +103,8 @@ def save_model(model: SRModel, config: Mapping[str, Any], path: Path | str) -> N
         "scale": str(model.scale),
         "form": "collapsed" if model.collapsed else "training",
     }
+    if model.quantized:
+        metadata["quantized"] = "true"
     tensors = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
     write_atomic(Path(path), _sorted_header(save(tensors, metadata)))
 
@@ -144,7 +149,8 @@ def read_model(path: Path | str) -> SavedModel:
         raise UserError(f"{path}: its metadata does not say which network it is.") from error
     if not isinstance(config, dict):
         raise UserError(f"{path}: its metadata does not say which network it is.")
-    return SavedModel(config, metadata.get("form") == "collapsed", tensors, str(path))
+    collapsed, quantized = metadata.get("form") == "collapsed", "quantized" in metadata
+    return SavedModel(config, collapsed, tensors, str(path), quantized)
 
 
 def _model_class(config: Mapping[str, Any], where: Path | str) -> type[SRModel]:

@@ -71,7 +71,7 @@ def transfer(network: SRModel, saved: SavedModel) -> Transfer:
     copied = {key: value for key, value in saved.tensors.items() if here.get(key) == value.shape}
     network.load_state_dict(copied, strict=False)
     fresh = {key: tuple(shape) for key, shape in here.items() if key not in copied}
-    network.fresh = bool(fresh)
+    network.fresh, network.quantized = bool(fresh), saved.quantized
     return Transfer(
         (scale, network.scale),
         tuple(copied),

@@ -104,7 +104,9 @@ class QuantizedGraph:
             but for a value now and then that lies between two levels and is rounded the other
             way.
         """
-        return last(self.graph.execute(low_res, self.compute))
+        # Half precision has fewer digits than the grid.
+        with torch.autocast(low_res.device.type, enabled=False):
+            return last(self.graph.execute(low_res.float(), self.compute))
 
 
 def _replaced(differentiable: Tensor, value: Tensor) -> Tensor:

@@ -121,11 +121,14 @@ def _(module: nn.ConvTranspose2d, reader: Reader, node: fx.Node) -> str:
 
 @read_module.register
 def _(module: nn.BatchNorm2d, reader: Reader, node: fx.Node) -> str:
-    mean, variance = module.running_mean, module.running_var
-    if mean is None or variance is None:
+    if module.running_mean is None or module.running_var is None:
         raise reader.refusal(node, "it keeps no running statistics; leave track_running_stats on")
 
     def folded() -> tuple[Tensor, Tensor]:
+        # Read at each use: a module that changes its device gets new buffers.
+        mean, variance = module.running_mean, module.running_var
+        assert mean is not None
+        assert variance is not None
         one = torch.ones_like(mean).view(-1, 1, 1, 1)
         return fold_batch_norm(one, None, mean, variance, module.weight, module.bias, module.eps)
 
@@ -137,7 +140,10 @@ def _(module: nn.BatchNorm2d, reader: Reader, node: fx.Node) -> str:
 def _(module: ChannelOffset, reader: Reader, node: fx.Node) -> str:
     source, _channels = reader.unary(node)
     return reader.affine(
-        node, source, lambda: torch.ones_like(module.offset).flatten(), module.offset.flatten
+        node,
+        source,
+        lambda: torch.ones_like(module.offset).flatten(),
+        lambda: module.offset.flatten(),  # not the buffer of today's device
     )
 
 

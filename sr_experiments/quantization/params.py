@@ -35,14 +35,21 @@ class QParams:
     zero_point: int
 
     @classmethod
-    def of_range(cls, low: float, high: float) -> QParams:
+    def of_range(cls, low: float, high: float, symmetric: bool = False) -> QParams:
         """Cover ``[low, high]`` widened to hold zero, which must be exact for padding.
 
         An empty range (a tensor that is zero everywhere) counts as [0, 1].
+
+        Args:
+            low: Lowest value.
+            high: Highest value.
+            symmetric: Zero is level 0: half of the levels are for values that a ReLU never has.
         """
         low, high = min(low, 0.0), max(high, 0.0)
         if high - low < 1e-9:
             low, high = 0.0, 1.0
+        if symmetric:
+            return cls(float(np.float32(max(-low, high) / QMAX)), 0)
         scale = float(np.float32((high - low) / (QMAX - QMIN)))
         zero_point = round(QMIN - low / scale)
         return cls(scale, max(QMIN, min(QMAX, zero_point)))

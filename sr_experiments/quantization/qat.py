@@ -21,6 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sr_experiments.errors import UserError
+from sr_experiments.models import SRModel
 from sr_experiments.quantization.calibration import fixed_ranges, measured_ranges
 from sr_experiments.quantization.fake import QuantizedGraph
 from sr_experiments.quantization.graph import Conv, Graph, Node
@@ -48,14 +49,15 @@ class QuantizationAware(PostTraining):
             uses 0.3. It pulls in what lies outside the ranges, and moves learned ranges.
         reference: FP32 network that INT8 is compared with: ``auto`` (the network the training
             started from; from scratch, a twin), ``twin`` (one that trains beside it, in floating
-            point, on the same batches), or a run folder or safetensors file.
+            point, on the same batches), a run folder or safetensors file, the name of an
+            earlier stage, or a network.
     """
 
     ranges: Ranges = "moving_average"
     decay: float = 0.999
     freeze_at: float = 0.8
     sqcl: float = 0.0
-    reference: str = "auto"
+    reference: str | SRModel = "auto"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -68,6 +70,12 @@ class QuantizationAware(PostTraining):
             raise UserError(f"quantization.freeze_at={self.freeze_at} must be from 0 to 1")
         if self.sqcl < 0:
             raise UserError(f"quantization.sqcl={self.sqcl} is negative")
+        for key in ("equalize", "adaptive_rounding", "bias_correction"):
+            if getattr(self, key):
+                raise UserError(
+                    f"quantization.{key} mends a network that does not train any more; leave it "
+                    "to ptq"
+                )
 
     def start(self, graph: Graph, calibration: Tensor) -> QuantizationTraining:
         """Measure the ranges that training starts from.
@@ -103,7 +111,9 @@ class QuantizationTraining(nn.Module):
             observer = observer_of(mode.observer)
             measured = measured_ranges(self.graph, self.groups, fixed, observer, calibration)
             picture = self.groups[graph.output]
-            self.ranges = AveragedRanges(measured, picture, mode.decay, calibration.device)
+            self.ranges = AveragedRanges(
+                measured, picture, mode.decay, mode.symmetric, calibration.device
+            )
         self._distances: list[Tensor] = []
 
     def quantized(self, graph: Graph | None = None) -> QuantizedGraph:
@@ -140,9 +150,7 @@ class QuantizationTraining(nn.Module):
             training=self,
         )
         self._distances = []
-        # Half precision has fewer digits than the grid.
-        with torch.autocast(low_res.device.type, enabled=False):
-            prediction = step.run(low_res.float())
+        prediction = step.run(low_res)
         self.ranges.finish()
         return prediction
 

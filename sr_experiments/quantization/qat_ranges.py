@@ -27,6 +27,7 @@ class AveragedRanges(nn.Module):
         measured: Where the ranges start, by group.
         picture: Group of the output, which covers at least [0, 1].
         decay: Share of the average that a batch keeps.
+        symmetric: Zero points are 0.
         device: Of the ranges.
     """
 
@@ -34,12 +35,18 @@ class AveragedRanges(nn.Module):
     frozen: Tensor
 
     def __init__(
-        self, measured: Mapping[str, Range], picture: str, decay: float, device: torch.device
+        self,
+        measured: Mapping[str, Range],
+        picture: str,
+        decay: float,
+        symmetric: bool,
+        device: torch.device,
     ) -> None:
         super().__init__()
         self.order = list(measured)
         self.picture = picture
         self.decay = decay
+        self.symmetric = symmetric
         ends = torch.tensor(list(measured.values())).view(-1, 2)
         self.register_buffer("ends", _with_zero(ends).to(device))
         self.register_buffer("frozen", torch.tensor(False, device=device))
@@ -47,12 +54,12 @@ class AveragedRanges(nn.Module):
 
     def params(self) -> dict[str, QParams]:
         """Scale and zero point by group."""
-        ranges: dict[str, Range] = dict(
-            zip(self.order, map(tuple, self.ends.tolist()), strict=True)
-        )
-        if self.picture in ranges:
-            ranges[self.picture] = covering_a_picture(ranges[self.picture])
-        return {group: QParams.of_range(*ends) for group, ends in ranges.items()}
+        params: dict[str, QParams] = {}
+        for group, (low, high) in zip(self.order, self.ends.tolist(), strict=True):
+            if group == self.picture:
+                low, high = covering_a_picture((low, high))
+            params[group] = QParams.of_range(low, high, self.symmetric)
+        return params
 
     def kernel_scales(self) -> dict[str, Tensor]:
         """None: kernels' scales follow their largest weight."""

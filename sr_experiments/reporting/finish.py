@@ -41,12 +41,16 @@ def finish(folder: RunFolder, shipped: Shipped, data: SRData, threads: int) -> d
     for name, pairs in data.test_sets().items():
         remembered = {key: _Remember(predict) for key, predict in predictors.items()}
         scores[name] = score_networks(pairs, remembered, data.scale)
-        _draw(folder, name, pairs, remembered, data.scale)
+        labels = {BASELINE: BASELINE, "fp32": "FP32", "int8": "INT8"}
+        if shipped.reference is not None:
+            labels["fp32"] = "FP32 reference"
+        _draw(folder, name, pairs, remembered, labels, data.scale)
     latency = None
     if shipped.int8 is not None:
         latency = measure(LiteRTRuntime(shipped.int8, threads=threads), HEIGHT, WIDTH, LATENCY_RUNS)
     values: dict[str, Any] = {
         "params": shipped.parameters,
+        "fp32_reference": shipped.reference,
         "macs": shipped.macs,
         "test": {
             name: {key: score.mean for key, score in by_key.items()}
@@ -92,6 +96,7 @@ def _draw(
     set_name: str,
     pairs: Sequence[Pair],
     predictors: Mapping[str, _Remember],
+    labels: Mapping[str, str],
     scale: int,
 ) -> None:
     images = folder.path / "images"
@@ -101,8 +106,7 @@ def _draw(
         pictures = {BASELINE: upscale(low_res, scale)}
         pictures |= {key: predict.pictures[index] for key, predict in predictors.items()}
         captions = {
-            f"{key if key == BASELINE else key.upper()} "
-            f"{psnr_rgb(picture, high_res, scale):.2f} dB": picture
+            f"{labels[key]} {psnr_rgb(picture, high_res, scale):.2f} dB": picture
             for key, picture in pictures.items()
         }
         picture = comparison_strip(low_res, high_res, captions, scale)
@@ -124,6 +128,8 @@ def print_table(values: Mapping[str, Any], missing: Mapping[str, str]) -> None:
         table.add_row(name, *cells)
     console = Console()
     console.print(table)
+    if values["fp32_reference"] is not None:
+        console.print(f"FP32 is the {values['fp32_reference']}", highlight=False)
     for name, reason in missing.items():
         console.print(f"{name}: not at hand ({reason.splitlines()[0]})", highlight=False)
     facts = [f"{values['params']:,} parameters", f"{values['macs'] / 1e9:.2f} GMAC at 640x360"]

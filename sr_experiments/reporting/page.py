@@ -48,6 +48,8 @@ code, pre { font: 14px/1.4 ui-monospace, monospace; } pre { overflow-x: auto; }
 <th>published, FP32</th></tr>
 {% for row in rows %}<tr>{% for cell in row %}<td>{{ cell }}</td>{% endfor %}</tr>
 {% endfor %}</table></div>
+{% if reference %}<p>FP32 is the {{ reference }}, here and in <code>model_fp32.tflite</code>;
+<code>model.safetensors</code> holds the weights that were trained for INT8.</p>{% endif %}
 {% if sources %}<p>Published: {{ sources }}. Trained on other data and for longer, unless the
 command below says otherwise.</p>{% endif %}
 {% if stages or curves %}<h2>Training</h2>{% endif %}
@@ -92,6 +94,7 @@ def write_page(folder: RunFolder) -> Path:
         rows=[_row(name, scores, figures) for name, scores in summary.get("test", {}).items()],
         sources="; ".join(dict.fromkeys(figure.source for figure in figures.values())),
         stages=stage_rows(folder.stages()) if folder.stages() else [],
+        reference=summary.get("fp32_reference"),
         curves=_curves(folder),
         strips=[(path.stem, _embed(path.read_bytes(), "png")) for path in strips],
         command=_command(folder),
@@ -149,7 +152,7 @@ def _curves(folder: RunFolder) -> str | None:
     above, below = canvas.subplots(2, 1, sharex=True, height_ratios=(2, 1))
     epochs = [int(row["epoch"]) + 1 for row in rows]
     dots = {"marker": ".", "markersize": 4}  # a stage may be a single epoch
-    fp32 = [float(row["val/psnr"]) for row in rows]
+    fp32 = [float(row.get("val_fp32/psnr") or row["val/psnr"]) for row in rows]
     above.plot(epochs, fp32, color=FP32_COLOUR, label="FP32", **dots)
     if measured:
         points = [int(row["epoch"]) + 1 for row in measured]

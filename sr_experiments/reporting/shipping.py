@@ -5,13 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
 from sr_experiments.deploy.cost import multiply_accumulates
 from sr_experiments.deploy.tflite import float_model, int8_model
 from sr_experiments.files import write_atomic
 from sr_experiments.models import SRModel, collapse, count_parameters, save_model
-from sr_experiments.quantization.modes import PostTraining
+from sr_experiments.quantization.fake import QuantizedGraph
 from sr_experiments.quantization.trace import trace
 
 HEIGHT, WIDTH = 360, 640  # low-res size that operations and latency are quoted at
@@ -22,7 +20,9 @@ class Shipped:
     """What was written.
 
     Attributes:
-        network: The deployable twin, in evaluation mode.
+        network: The FP32 network in its deployable form, in evaluation mode: the trained one, or
+            what quantisation-aware training is compared with.
+        reference: What the FP32 network is, where it is not the trained one.
         fp32: Path of the FP32 TFLite file.
         int8: Path of the INT8 TFLite file; None where the mode makes none.
         macs: Multiply-accumulates of one 640x360 frame.
@@ -30,6 +30,7 @@ class Shipped:
     """
 
     network: SRModel
+    reference: str | None
     fp32: Path
     int8: Path | None
     macs: int
@@ -40,26 +41,30 @@ def ship(
     network: SRModel,
     config: Mapping[str, Any],
     folder: Path,
-    mode: PostTraining | None,
-    calibration: Tensor,
+    quantized: QuantizedGraph | None = None,
+    reference: tuple[SRModel, str] | None = None,
 ) -> Shipped:
     """Collapse, trace, and write the safetensors, FP32 and INT8 files of a run.
+
+    The safetensors holds the trained weights. After quantisation-aware training those are no FP32
+    network, so the FP32 file is that of the network it is compared with.
 
     Args:
         network: The trained network, on the CPU.
         config: Its ``model`` node, resolved.
         folder: The run folder.
-        mode: How to quantise; None writes no INT8 file.
-        calibration: (N, 3, h, w) in [0, 1], what ranges are measured on.
+        quantized: The network with its ranges; None writes no INT8 file.
+        reference: Another FP32 network, on the CPU, and what it is in words.
     """
     twin = collapse(network)
     save_model(twin, dict(config), folder / "model.safetensors")
     graph = trace(twin)
+    exact, words = (twin, None) if reference is None else (collapse(reference[0]), reference[1])
     fp32 = folder / "model_fp32.tflite"
-    write_atomic(fp32, float_model(graph))
+    write_atomic(fp32, float_model(graph if reference is None else trace(exact)))
     int8 = None
-    if mode is not None:
+    if quantized is not None:
         int8 = folder / "model_int8.tflite"
-        write_atomic(int8, int8_model(mode.quantize(graph, calibration)))
+        write_atomic(int8, int8_model(quantized))
     macs = multiply_accumulates(graph, HEIGHT, WIDTH)
-    return Shipped(twin, fp32, int8, macs, count_parameters(twin))
+    return Shipped(exact, words, fp32, int8, macs, count_parameters(twin))

@@ -9,6 +9,7 @@ import copy
 import math
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -21,14 +22,18 @@ from sr_experiments.deploy.tflite import int8_model
 from sr_experiments.errors import UserError, blaming
 from sr_experiments.functional.pixels import to_float, to_uint8
 from sr_experiments.metrics import psnr_rgb, ssim_rgb
-from sr_experiments.models import SRModel
+from sr_experiments.models import SRModel, collapse
 from sr_experiments.optim import ExponentialMovingAverage
+from sr_experiments.quantization.fake import QuantizedGraph
+from sr_experiments.quantization.graph import Graph
 from sr_experiments.quantization.modes import NoQuantization, PostTraining
+from sr_experiments.quantization.qat import QuantizationAware, QuantizationTraining
 from sr_experiments.quantization.trace import trace
 from sr_experiments.reporting.finish import finish
 from sr_experiments.reporting.run_folder import RunFolder
 from sr_experiments.reporting.shipping import ship
 from sr_experiments.tasks.contract import Task
+from sr_experiments.tasks.reference import Reference
 
 OptimizerFactory = Callable[..., torch.optim.Optimizer]
 SchedulerFactory = Callable[..., LRScheduler]
@@ -44,11 +49,15 @@ class SuperResolutionTask(Task):
     Args:
         network: The network to train.
         data: Its data set.
-        quantization: How the INT8 file is made; none of it by default.
+        quantization: How the INT8 file is made, and whether it trains; none of it by default.
         ema_decay: Decay per step of an exponential moving average of the weights, which is
             then what is validated and shipped; None ships the trained weights themselves.
         channels_last: Keep activations in NHWC memory order, which CPUs and tensor cores
             prefer.
+
+    Attributes:
+        quantizer: The ranges of quantisation-aware training; None without.
+        reference: The FP32 network that its INT8 file is compared with; None without.
     """
 
     network: SRModel
@@ -71,6 +80,36 @@ class SuperResolutionTask(Task):
         self.average = ExponentialMovingAverage(network, ema_decay) if ema_decay else None
         self.data = data
         self.quantization = quantization
+        self.quantizer: QuantizationTraining | None = None
+        self.reference: Reference | None = None
+        self._shipped_graph: Graph | None = None
+
+    def setup(self, stage: str) -> None:
+        """Measure the ranges that quantisation-aware training starts from."""
+        if isinstance(self.quantization, QuantizationAware) and self.quantizer is None:
+            self.start_quantization(self.quantization, self.quantization.images(self.data))
+
+    def start_quantization(self, mode: QuantizationAware, calibration: Tensor) -> None:
+        """Go on training on the INT8 grid.
+
+        Args:
+            mode: How to quantise.
+            calibration: (N, 3, h, w) in [0, 1], what the first ranges are measured on.
+
+        Raises:
+            UserError: There is no FP32 network to compare with.
+        """
+        ema_decay = None if self.average is None else self.average.decay
+        self.reference = Reference.of(mode.reference, self.network, ema_decay)
+        self.quantizer = mode.start(trace(self.network), calibration)
+
+    def quantized(self) -> QuantizedGraph | None:
+        """What ships of quantisation-aware training, with the trained ranges; None without."""
+        if self.quantizer is None:
+            return None
+        if self.average is not None and self._shipped_graph is None:
+            self._shipped_graph = trace(self.shipped)
+        return self.quantizer.quantized(self._shipped_graph)
 
     @property
     def shipped(self) -> SRModel:
@@ -81,14 +120,45 @@ class SuperResolutionTask(Task):
         return self.average.module
 
     def forward(self, low_res: Tensor) -> Tensor:
-        """Enlarge a batch, (N, 3, H, W) in [0, 1], with the network that is shipped."""
-        prediction: Tensor = self.shipped(low_res.contiguous(memory_format=self.memory_format))
+        """Enlarge a batch, (N, 3, H, W) in [0, 1], as the network that is shipped does."""
+        quantized = self.quantized()
+        run = self.shipped if quantized is None else quantized.run
+        prediction: Tensor = run(low_res.contiguous(memory_format=self.memory_format))
         return prediction
 
     def predict(self, low_res: Tensor) -> Tensor:
-        """What the loss sees of a batch, (N, 3, H, W) in [0, 1]: the trained network's output."""
-        prediction: Tensor = self.network(low_res)
+        """What the loss sees of a batch, (N, 3, H, W) in [0, 1].
+
+        The trained network's output, in quantisation-aware training that of the INT8 grid.
+        """
+        run = self.network if self.quantizer is None else self.quantizer.run
+        prediction: Tensor = run(low_res)
         return prediction
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """What an optimiser trains: the network, an FP32 twin, and learned ranges undecayed."""
+        network = trainable_parameters(self.network)
+        if self.reference is not None:
+            network += trainable_parameters(self.reference)
+        groups: list[dict[str, Any]] = [{"params": network}]
+        ranges = [] if self.quantizer is None else trainable_parameters(self.quantizer)
+        if ranges:
+            groups.append({"params": ranges, "weight_decay": 0.0})
+        return groups
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: int | float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip the gradient's norm; a twin's apart, for neither network knows of the other."""
+        if gradient_clip_val is None:
+            return
+        parts = [self.network, self.quantizer], [self.reference]
+        for modules in parts:
+            parameters = [p for part in modules if part is not None for p in part.parameters()]
+            torch.nn.utils.clip_grad_norm_(parameters, gradient_clip_val)
 
     @abstractmethod
     def terms(self, low_res: Tensor, high_res: Tensor) -> dict[str, Tensor]:
@@ -125,11 +195,28 @@ class SuperResolutionTask(Task):
                 )
         return torch.stack(list(terms.values())).sum()
 
+    @torch.no_grad()
+    def reference_psnr(self) -> float:
+        """RGB PSNR of the reference on the validation images, in dB, as ``val/psnr``."""
+        assert self.reference is not None
+        network = self.reference.shipped
+        training = network.training
+        network.eval()
+        scores = [
+            psnr_rgb(self._picture(network, low_res), high_res, self.data.scale)
+            for _, low_res, high_res in self.data.val_pairs()
+        ]
+        network.train(training)
+        return fmean(scores)
+
+    def _picture(self, run: Callable[[Tensor], Tensor], low_res: Tensor) -> Tensor:
+        """What a network makes of one 8-bit image, rounded to 8 bits."""
+        return to_uint8(run(to_float(low_res).to(self.device)[None])[0]).cpu()
+
     def validation_step(self, index: int, batch_idx: int) -> None:
         """Score one validation image on its rounded 8-bit picture, RGB."""
         _, low_res, high_res = self.data.val_pairs()[index]
-        prediction = self(to_float(low_res).to(self.device)[None])[0]
-        picture = to_uint8(prediction).cpu()
+        picture = self._picture(self, low_res)
         border = self.data.scale
         scores = {
             "val/psnr": psnr_rgb(picture, high_res, border),
@@ -199,31 +286,44 @@ class SuperResolutionTask(Task):
                 f"model={choices['model']} makes {tuple(shape)} of {tuple(low_res.shape)}, not "
                 f"{tuple(high_res.shape)}: check scale={data.scale}"
             )
-        terms = blaming("loss", lambda: self.terms(low_res, high_res))
-        torch.autograd.backward(self.total_loss(terms))
-        self.zero_grad(set_to_none=True)
-        if isinstance(self.quantization, PostTraining):
+        mode = self.quantization
+        if isinstance(mode, PostTraining):
             if not network.deployable:
                 raise UserError(
                     f"model={choices['model']} cannot be quantised: {network.reason}\n"
                     "  add quantization=none"
                 )
-            int8_model(self.quantization.quantize(trace(network), low_res), height=8, width=8)
+            data.calibration_files(mode.calibration_set)
+        if isinstance(mode, QuantizationAware):
+            self.start_quantization(mode, low_res)
+        terms = blaming("loss", lambda: self.terms(low_res, high_res))
+        torch.autograd.backward(self.total_loss(terms))
+        self.zero_grad(set_to_none=True)
+        if isinstance(mode, PostTraining):
+            quantized = self.quantized() or mode.quantize(trace(network), low_res)
+            int8_model(quantized, height=8, width=8)
         # Training starts as if nothing had run: batch norm has seen the noise above.
+        self.quantizer = self.reference = self._shipped_graph = None
         self.load_state_dict(before)
         torch.set_rng_state(random_state)
 
     def outcome(self, config: Mapping[str, Any]) -> tuple[nn.Module, dict[str, Any]]:
         """The network that would ship, unfolded; see `Task`."""
+        self.shipped.quantized |= isinstance(self.quantization, QuantizationAware)
         return self.shipped, dict(config)
 
     def finish(self, folder: RunFolder, config: Mapping[str, Any], threads: int) -> dict[str, Any]:
         """Write the shipped files, score them on every test set and draw pictures; see `Task`."""
-        mode = self.quantization if isinstance(self.quantization, PostTraining) else None
-        calibration = torch.empty(0)
-        if mode is not None:
-            calibration = self.data.calibration(mode.calibration_images, mode.calibration_size)
-        shipped = ship(self.shipped.cpu(), config, folder.path, mode, calibration)
+        network, _ = self.cpu().outcome(config)
+        assert isinstance(network, SRModel)
+        quantized = self.quantized()
+        if quantized is None and isinstance(self.quantization, PostTraining):
+            calibration = self.quantization.images(self.data)
+            quantized = self.quantization.quantize(trace(collapse(network)), calibration)
+        compared = None
+        if self.reference is not None:
+            compared = self.reference.shipped, self.reference.words
+        shipped = ship(network, config, folder.path, quantized, compared)
         return finish(folder, shipped, self.data, threads)
 
 

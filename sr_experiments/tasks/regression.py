@@ -19,7 +19,6 @@ from sr_experiments.tasks.base import (
     OptimizerFactory,
     SchedulerFactory,
     SuperResolutionTask,
-    trainable_parameters,
 )
 from sr_experiments.tasks.distillation import learn_from
 
@@ -81,27 +80,44 @@ class RegressionTask(SuperResolutionTask):
             low_res: (N, 3, H, W) in [0, 1].
             high_res: (N, 3, scale * H, scale * W) in [0, 1].
         """
-        prediction = self.predict(low_res)
+        terms = self._terms(self.network, self.predict(low_res), low_res, high_res)
+        penalty = None if self.quantizer is None else self.quantizer.penalty()
+        if penalty is not None:
+            terms["sqcl"] = penalty
+        return terms
+
+    def _terms(
+        self, network: SRModel, prediction: Tensor, low_res: Tensor, high_res: Tensor
+    ) -> dict[str, Tensor]:
+        """The terms of one network: the trained one, or its FP32 twin."""
         terms = loss_terms(self.loss, prediction, high_res, low_res)
         for name, regularizer in self.regularizers.items():
             if name in terms:
                 raise UserError(
                     f"task.regularizers.{name}: the loss has a term of that name; use another"
                 )
-            terms[name] = regularizer(self.network)
+            terms[name] = regularizer(network)
         if self.distillation is not None:
             terms["distillation"] = self.distillation.term(low_res, prediction)
         return terms
 
     def training_step(self, index: int, batch_idx: int) -> Tensor:
         """One optimiser step on the batch of this iteration; the entry ``index`` is unused."""
-        terms = self.terms(*self.train_batch())
+        low_res, high_res = self.train_batch()
+        terms = self.terms(low_res, high_res)
         loss = self.total_loss(terms)
         self.log("train/loss", loss.detach(), on_epoch=True, on_step=False, batch_size=1)
         for term, value in terms.items():
             self.log(
                 f"train/loss/{term}", value.detach(), on_epoch=True, on_step=False, batch_size=1
             )
+        if self.reference is not None and self.reference.trains:
+            prediction = self.reference(low_res)
+            twin = self.total_loss(
+                self._terms(self.reference.network, prediction, low_res, high_res)
+            )
+            self.log("train/loss_twin", twin.detach(), on_epoch=True, on_step=False, batch_size=1)
+            loss = loss + twin
         return loss
 
     def on_train_batch_end(self, outputs: Any, batch: int, batch_idx: int) -> None:
@@ -110,10 +126,16 @@ class RegressionTask(SuperResolutionTask):
         self.network.after_step()
         if self.average is not None:
             self.average.update_parameters(self.network)
+        if self.reference is not None:
+            self.reference.after_step()
+        if self.quantizer is not None:
+            steps = self.data.steps_per_epoch
+            done = self.trainer.current_epoch * steps + batch_idx + 1
+            self.quantizer.advance(done / self.total_steps)
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """The optimiser and its schedule."""
-        optimizer: torch.optim.Optimizer = self.make_optimizer(trainable_parameters(self.network))
+        optimizer: torch.optim.Optimizer = self.make_optimizer(self.parameter_groups())
         scheduler = self.make_scheduler(optimizer, total_steps=self.total_steps)
         return self.scheduled(optimizer, scheduler)
 

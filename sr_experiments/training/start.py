@@ -119,4 +119,5 @@ def _candidates(source: Path, shipped: SavedModel) -> Iterator[SavedModel]:
                 if key.startswith(prefix)
             }
             if tensors:
-                yield SavedModel(shipped.config, False, tensors, str(checkpoint))
+                config, where = shipped.config, str(checkpoint)
+                yield SavedModel(config, False, tensors, where, shipped.quantized)

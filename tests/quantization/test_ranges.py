@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from scipy.stats import entropy
 
 from sr_experiments.errors import UserError
 from sr_experiments.quantization.ranges import (
+    Entropy,
     LeastSquares,
     MinMax,
     MovingAverage,
@@ -64,6 +66,39 @@ def test_least_squares_beats_minmax_where_tails_are_long() -> None:
     assert error < 1.03 * best
 
 
+def divergence(values: np.ndarray, low: float, high: float) -> float:
+    """Kullback-Leibler divergence of what int8 makes of a histogram, in nats, after SciPy."""
+    counts, edges = np.histogram(values, 4096)
+    middle = (edges[:-1] + edges[1:]) / 2
+    inside = (middle > low) & (middle < high)
+    wanted = counts[inside].astype(float)
+    made = np.zeros_like(wanted)
+    for part in np.array_split(np.arange(len(wanted)), 255):
+        filled = wanted[part] > 0
+        made[part] = np.where(filled, wanted[part].sum() / max(1, filled.sum()), 0)
+    wanted[0] += counts[middle < low].sum()
+    wanted[-1] += counts[middle > high].sum()
+    return float(entropy(wanted, np.maximum(made, 1e-9 * made.sum())))
+
+
+def test_entropy_takes_the_range_of_least_divergence() -> None:
+    for seed, draw in enumerate(("laplace", "normal")):
+        values = getattr(np.random.default_rng(seed), draw)(size=16_000).astype(np.float32)
+        low, high = range_of(Entropy(), torch.from_numpy(values))
+        whole = float(values.min()), float(values.max())
+        shares = np.linspace(0.3, 1, 48)
+        costs = [divergence(values, whole[0] * s, whole[1] * s) for s in shares]
+        assert divergence(values, low, high) < min(costs) * 1.1 + 1e-3
+
+
+def test_entropy_leaves_a_lonely_outlier_out() -> None:
+    values = np.random.default_rng(0).uniform(size=16_000).astype(np.float32)
+    values[0] = 2.5
+    low, high = range_of(Entropy(), torch.from_numpy(values))
+    assert low == 0
+    assert 0.99 < high < 1.2
+
+
 def test_least_squares_keeps_everything_where_all_values_are_alike() -> None:
     values = torch.linspace(0, 1, 5000)
     low, high = range_of(LeastSquares(), values)
@@ -71,7 +106,7 @@ def test_least_squares_keeps_everything_where_all_values_are_alike() -> None:
     assert high > 0.97
 
 
-@pytest.mark.parametrize("observer", [Percentile(99.9), LeastSquares()])
+@pytest.mark.parametrize("observer", [Percentile(99.9), LeastSquares(), Entropy()])
 def test_large_tensors_are_sampled_evenly(observer: Observer) -> None:
     ramp = torch.linspace(-1, 3, 400_001)
     low, high = range_of(observer, ramp)

@@ -9,8 +9,8 @@ from skimage.data import chelsea
 
 from sr_experiments.functional.pixels import to_float
 from sr_experiments.functional.resize import downscale
-from sr_experiments.models import XLSR
-from sr_experiments.quantization.modes import PostTraining
+from sr_experiments.models import XLSR, collapse
+from sr_experiments.quantization import PostTraining, trace
 from sr_experiments.reporting.run_folder import RunFolder
 from sr_experiments.reporting.shipping import ship
 
@@ -52,6 +52,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = RunFolder(tmp_path_factory.mktemp("runs") / "xlsr-x3")
     folder.path.mkdir()
     folder.write_config({"model": CONFIG, "scale": 3, "data": {"train": ["photos:val"]}})
-    ship(network, CONFIG, folder.path, PostTraining(), low_res[None, :, :96, :96])
+    quantized = PostTraining().quantize(trace(collapse(network)), low_res[None, :, :96, :96])
+    ship(network, CONFIG, folder.path, quantized)
     folder.write_summary({"status": "finished", "model": "xlsr", "scale": 3})
     return folder.path

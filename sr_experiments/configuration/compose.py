@@ -16,7 +16,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from sr_experiments.configuration.locations import config_dir, config_root, groups
@@ -53,7 +53,19 @@ def check(overrides: Sequence[str]) -> DictConfig:
     Raises:
         UserError: With the key and what to type instead.
     """
-    config = compose(overrides)
+    return check_with_choices(overrides)[0]
+
+
+def check_with_choices(overrides: Sequence[str]) -> tuple[DictConfig, dict[str, str]]:
+    """As `check`, with the option that was chosen of each group.
+
+    Raises:
+        UserError: As `check`.
+    """
+    config = compose(overrides, hydra=True)
+    choices = {key: str(value) for key, value in config.hydra.runtime.choices.items()}
+    with open_dict(config):
+        del config["hydra"]
     _check_types(overrides, config)
     try:
         missing = sorted(OmegaConf.missing_keys(config))
@@ -65,7 +77,7 @@ def check(overrides: Sequence[str]) -> DictConfig:
         OmegaConf.to_container(config, resolve=True)
     except OmegaConfBaseException as error:
         raise UserError(f"the configuration does not resolve: {_first_line(error)}") from error
-    return config
+    return config, choices
 
 
 def parse(overrides: Sequence[str]) -> list[Override]:
@@ -124,6 +136,8 @@ def _check_value(key: str, default: Any, value: Any) -> None:
         if not isinstance(default, kind):
             continue
         accepts = (int, float) if kind is float else kind
+        if key == "model.channels" and isinstance(value, ListConfig):
+            return  # a width for each layer; the network says how many
         nullable = value is None and not isinstance(default, bool | int | float)
         wrong_bool = isinstance(value, bool) and kind is not bool
         if (isinstance(value, accepts) and not wrong_bool) or nullable:
@@ -152,7 +166,7 @@ def _keys(config: DictConfig, prefix: str = "") -> Iterator[str]:
 
 def _explain(error: BaseException, overrides: Sequence[str]) -> str:
     text = str(error)
-    option = re.search(r"Could not find '(\w+)/([^']+)'", text)
+    option = re.search(r"Could not (?:find|load) '((?:task/)?\w+)/([^']+)'", text)
     if option:
         group, name = option[1].replace("sweeps", "sweep"), option[2]
         known = groups().get(group, [])

@@ -8,6 +8,7 @@ a command line may.
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import PurePath
 from typing import Any
 
@@ -15,11 +16,12 @@ import yaml
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
-from sr_experiments.configuration.compose import check, compose, parse
+from sr_experiments.configuration.compose import check_with_choices, compose, parse
 from sr_experiments.configuration.locations import config_dir, groups
 from sr_experiments.errors import UserError
 
 SINGLE = "training"  # how the one stage of a run without stages is called
+_ABSENT = object()
 KEYS = ("name", "epochs", "collapse", "overrides")
 OF_THE_RUN = (
     "stages", "experiment", "debug", "budget", "resume", "run_name", "init_from", "paths",
@@ -79,12 +81,18 @@ def plan(words: Sequence[str]) -> list[Stage]:
     Raises:
         UserError: Of the configuration, or of a stage, which is then named.
     """
-    base = check(words)
+    return list(_plan(tuple(words)))
+
+
+@lru_cache(maxsize=32)  # a command line is checked once before torch is there, and once after
+def _plan(words: tuple[str, ...]) -> list[Stage]:
+    base, choices = check_with_choices(words)
     if base.stages is None:
-        return [Stage(1, SINGLE, base, _choices(words), single=True)]
-    entries = OmegaConf.to_container(base.stages, resolve=True)
-    if not isinstance(entries, list) or not entries:
+        return [Stage(1, SINGLE, base, choices, single=True)]
+    if not OmegaConf.is_list(base.stages) or not base.stages:
         raise UserError("stages is not a list of stages; stages=null trains without")
+    entries = OmegaConf.to_container(base.stages, resolve=True)
+    assert isinstance(entries, list)
     described = [_described(entry, number) for number, entry in enumerate(entries, 1)]
     names = [name for name, *_ in described]
     for name in names:
@@ -147,30 +155,26 @@ def _stage(number: int, name: str, collapse: bool, lines: list[str], words: Sequ
             kept.append(item)
     kept = list(_fitting(kept, typed, words))
     merged = [*(item.input_line or "" for item in kept), *words]
-    keys = [_key(item) for item in kept]
-    return Stage(
-        number,
-        name,
-        check(merged),
-        _choices(merged),
-        tuple(key for key in keys if key.startswith("model.")),
-        collapse,
-    )
+    config, choices = check_with_choices(merged)
+    model_keys = tuple(_key(item) for item in kept if _key(item).startswith("model."))
+    return Stage(number, name, config, choices, model_keys, collapse)
 
 
 def _fitting(items: list[Override], typed: set[str], words: Sequence[str]) -> Iterator[Override]:
     """Leave out values of an option that the user has replaced by one that lacks them."""
-    chosen = [item.input_line or "" for item in items if _is_group(_key(item))]
-    config = compose([*chosen, *words])
     replaced = {key.partition("/")[0] for key in typed if _is_group(key)}
+    doubtful = [
+        item
+        for item in items
+        if not _is_group(_key(item)) and _key(item).partition(".")[0] in replaced
+    ]
+    if doubtful:
+        chosen = [item.input_line or "" for item in items if _is_group(_key(item))]
+        config = compose([*chosen, *words])
     for item in items:
-        root = _key(item).partition(".")[0]
-        known = OmegaConf.select(config, _key(item), default=_ABSENT) is not _ABSENT
-        if _is_group(_key(item)) or root not in replaced or known:
-            yield item
-
-
-_ABSENT = object()
+        if item in doubtful and OmegaConf.select(config, _key(item), default=_ABSENT) is _ABSENT:
+            continue
+        yield item
 
 
 def _typed(words: Sequence[str]) -> Iterator[str]:
@@ -200,8 +204,3 @@ def _key(item: Override) -> str:
 
 def _is_group(key: str) -> bool:
     return "." not in key and key.partition("/")[0] in groups()
-
-
-def _choices(words: Sequence[str]) -> dict[str, str]:
-    config = compose(words, hydra=True)
-    return {key: str(value) for key, value in config.hydra.runtime.choices.items()}

@@ -1,0 +1,246 @@
+"""``python -m sr_experiments.report``: tables, figures and pages of many networks."""
+
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sr_experiments.configuration.options import DataOptions, set_list
+from sr_experiments.configuration.verbs import parse, run_verb
+from sr_experiments.errors import UserError
+
+if TYPE_CHECKING:
+    from sr_experiments.reporting.tables.measured import Entry
+    from sr_experiments.reporting.tables.table import Table
+    from sr_experiments.reporting.tables.trained import TrainedRun
+
+
+@dataclass
+class Options(DataOptions):
+    """Tables of the networks and of the papers, with our figures beside the published ones.
+
+      python -m sr_experiments.report table=zoo
+      python -m sr_experiments.report table=zoo scale=2 models=[xlsr,abpn] repeats=30
+      python -m sr_experiments.report table=xlsr_1
+      python -m sr_experiments.report table=xlsr_4 runs=[outputs/xlsr-x3,outputs/espcn-x3]
+      python -m sr_experiments.report table=mobile_ai_2022 runs=outputs/zoo
+      python -m sr_experiments.report figure=xlsr_4 runs=outputs/zoo data=[photos:test,set14]
+      python -m sr_experiments.report runs=outputs/xlsr-x3
+
+    table          zoo: every network of conf/model with parameters, operations, size, time and
+                   receptive field; xlsr_1, xlsr_4: tables 1 and 4 of the XLSR paper;
+                   mobile_ai_2022: table 1 of the challenge's report
+    figure         xlsr_4: crops where INT8 changes colours, as figure 4 of the XLSR paper
+    runs           run folder or [folders], also of many runs, such as a sweep's; without table
+                   and figure, their report.html is made again
+    models         only these networks, for table=zoo
+    scale          enlargement, for table=zoo
+    repeats        timed runs of each network, for table=zoo; 0 times nothing
+    data           set or [sets] of the figure; or the one that the runs of mobile_ai_2022 were
+                   tested on; null: div2k, or what they have in common
+    pictures       strips of each set, the worst first, for the figure
+    root           folder of images that data=folder means
+    threads        CPU threads; null: all
+    output         folder; tables write <table>.csv, .md and .html and replace earlier ones
+    data_dir       folder of the data sets (SR_DATA_DIR)
+    cache_dir      packed and downloaded sets (SR_CACHE_DIR); null: the user's cache folder
+    """
+
+    table: str | None = None
+    figure: str | None = None
+    runs: Any = None
+    models: Any = None
+    scale: int = 3
+    repeats: int = 10
+    data: Any = None
+    pictures: int = 3
+    threads: int | None = None
+    output: str = "outputs/reports"
+
+
+COMMON = {"threads", "output", "data_dir", "cache_dir"}
+TABLES = {
+    "zoo": {"models", "scale", "repeats"},
+    "xlsr_1": set[str](),
+    "xlsr_4": {"runs"},
+    "mobile_ai_2022": {"runs", "data", "root"},
+}
+FIGURES = {"xlsr_4": {"runs", "data", "root", "pictures"}}
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Entry point of the command line."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    options = parse(Options, words)
+    _check(options)
+    from sr_experiments.reporting.environment import usable_cores
+    from sr_experiments.reporting.tables.trained import find_runs
+
+    runs, unfinished = find_runs(_names("runs", options.runs) or [])
+    threads = options.threads or usable_cores()
+    if options.figure is not None:
+        _figure(options, runs, threads)
+        return
+    if options.table is None:
+        _pages(runs, unfinished)
+        return
+    import torch
+    from rich.console import Console
+
+    torch.set_num_threads(threads)
+    console = Console(highlight=False)
+    with console.status("") as status:
+        table = _table(options, runs, unfinished, threads, lambda doing: status.update(doing))
+    _deliver(table, words, Path(options.output).expanduser())
+
+
+def _check(options: Options) -> None:
+    """Refuse unknown tables, and options that the one asked for has no use for."""
+    if options.table is not None and options.figure is not None:
+        raise UserError("table= and figure= are made one at a time")
+    for key, value, known in (
+        ("table", options.table, TABLES),
+        ("figure", options.figure, FIGURES),
+    ):
+        if value is not None and value not in known:
+            raise UserError(f"{key}={value} does not exist\n  known: {', '.join(known)}")
+    wanted = {"runs"}
+    asked = "runs="
+    if options.table is not None:
+        wanted, asked = TABLES[options.table], f"table={options.table}"
+    elif options.figure is not None:
+        wanted, asked = FIGURES[options.figure], f"figure={options.figure}"
+    elif options.runs is None:
+        raise UserError(
+            f"say what: table={'|'.join(TABLES)}, figure={'|'.join(FIGURES)}, or runs=<folder>"
+        )
+    if "runs" in wanted and options.figure is not None and options.runs is None:
+        raise UserError(f"{asked} shows what networks do: name their runs with runs=")
+    for field in fields(Options):
+        if field.name in {"table", "figure", *COMMON, *wanted}:
+            continue
+        if getattr(options, field.name) != field.default:
+            raise UserError(f"{field.name}= is not for {asked}")
+    for key, least in (("repeats", 0), ("pictures", 1), ("threads", 1), ("scale", 2)):
+        value = getattr(options, key)
+        if value is not None and value < least:
+            raise UserError(f"{key}={value} is below {least}")
+    if Path(options.output).expanduser().is_file():
+        raise UserError(f"output={options.output} is a file; name a folder")
+
+
+def _names(key: str, value: Any) -> list[str] | None:
+    if value is None:
+        return None
+    names = [value] if isinstance(value, str) else value
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names) or not names:
+        raise UserError(f"{key}={value} is not a name or a list of names, such as [a,b]")
+    return names
+
+
+@cache
+def _entry(name: str) -> "Entry | None":
+    """A network at x3; None where there is no such option."""
+    from sr_experiments.configuration.locations import groups
+    from sr_experiments.configuration.networks import network
+
+    return network(name, 3) if name in groups()["model"] else None
+
+
+def _table(
+    options: Options,
+    runs: "list[TrainedRun]",
+    unfinished: dict[str, str],
+    threads: int,
+    advance: Callable[[str], None],
+) -> "Table":
+    if options.table == "zoo":
+        from sr_experiments.configuration.networks import networks
+        from sr_experiments.reporting.tables.zoo import zoo_table
+
+        advance("composing")
+        entries = list(networks(options.scale, _names("models", options.models)))
+        repeats = options.repeats
+        return zoo_table(entries, options.scale, threads=threads, repeats=repeats, advance=advance)
+    if options.table == "xlsr_1":
+        from sr_experiments.reporting.tables.xlsr_1 import xlsr_1
+
+        return xlsr_1(_entry)
+    places = {"data_dir": options.data_dir, "cache_dir": options.cache_dir}
+    if options.table == "xlsr_4":
+        from sr_experiments.reporting.tables import xlsr_4
+
+        return xlsr_4.table(xlsr_4.score(runs, _entry, **places, advance=advance), runs, unfinished)
+    from sr_experiments.reporting.tables import mobile_ai
+
+    sets = set_list(options.data)
+    if sets is not None and len(sets) > 1:
+        raise UserError("data=: table=mobile_ai_2022 has one column of PSNR, so one set")
+    chosen = mobile_ai.choose_runs(runs, _entry)
+    spec = sets[0] if sets else mobile_ai.common_set(chosen)
+    advance(spec)
+    bicubic = mobile_ai.bicubic_on(spec, **places, root=options.root)
+    return mobile_ai.table(chosen, spec, bicubic, runs, unfinished)
+
+
+def _deliver(table: "Table", words: Sequence[str], folder: Path) -> None:
+    """Print the table and write its files."""
+    from rich.console import Console
+
+    from sr_experiments.reporting import environment
+    from sr_experiments.reporting.tables.render import print_table, write_table
+    from sr_experiments.reporting.tables.table import Origin
+
+    command = f"python -m sr_experiments.report {shlex.join(words)}"
+    origin = Origin(command, environment.describe())
+    console = Console(highlight=False)
+    print_table(table, origin, console)
+    for path in write_table(table, origin, folder):
+        print(f"written: {path}")
+
+
+def _figure(options: Options, runs: "list[TrainedRun]", threads: int) -> None:
+    from sr_experiments.reporting import false_colours
+    from sr_experiments.reporting.evaluation import default_sets, load_sets
+
+    scale = false_colours.common_scale(runs)
+    runtimes = false_colours.open_runs(runs, threads)
+    specs = set_list(options.data)
+    sets, missing = load_sets(
+        specs or ["div2k:val", *(name for name in default_sets() if name != "div2k:val")],
+        scale,
+        optional=specs is None,
+        data_dir=options.data_dir,
+        cache_dir=options.cache_dir,
+        root=options.root,
+    )
+    for name, pairs in sets.items():
+        crops = sorted(
+            false_colours.false_colours(pairs, runtimes, scale),
+            key=lambda item: item.fault,
+            reverse=True,
+        )[: options.pictures]
+        folder = Path(options.output).expanduser() / "figure_xlsr_4"
+        paths = false_colours.write_crops(crops, name.partition(":")[0], folder)
+        for path, item in zip(paths, crops, strict=True):
+            print(f"written: {path} (mean colour off by {item.fault:.1f} of 255)")
+    for name in missing:
+        print(f"not at hand: {name.partition(':')[0]}")
+
+
+def _pages(runs: "list[TrainedRun]", unfinished: dict[str, str]) -> None:
+    """Make the page of each run again."""
+    from sr_experiments.reporting.page import write_page
+    from sr_experiments.reporting.run_folder import RunFolder
+
+    for run in runs:
+        print(f"written: {write_page(RunFolder(run.path))}")
+    for path, status in unfinished.items():
+        print(f"left out, {status}: {path}")
+
+
+if __name__ == "__main__":
+    run_verb(main)

@@ -1,0 +1,125 @@
+"""Finished runs as rows of a table, read from their folders' summaries and configurations.
+
+Only data are read, never code or weights: a folder may come from a stranger.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sr_experiments.errors import UserError
+from sr_experiments.reporting.run_folder import RunFolder
+from sr_experiments.reporting.tables.measured import Entry
+
+SUMMARY = "summary.json"
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """A finished run.
+
+    Attributes:
+        path: Its folder.
+        model: Option of ``conf/model``.
+        scale: Enlargement.
+        summary: Content of ``summary.json``.
+        config: Content of ``config.yaml``.
+    """
+
+    path: Path
+    model: str
+    scale: int
+    summary: Mapping[str, Any]
+    config: Mapping[str, Any]
+
+    def score(self, set_name: str, metric: str) -> tuple[float | None, bool]:
+        """A metric on a test set, and whether it is of the INT8 file (else of FP32)."""
+        scores = self.summary.get("test", {}).get(set_name, {})
+        for name in ("int8", "fp32"):
+            if name in scores:
+                return scores[name][metric], name == "int8"
+        return None, False
+
+    def changed(self, entry: Entry) -> list[str]:
+        """Options of the network that are not as in its YAML, as words of a command line."""
+        options = self.config.get("model", {})
+        return [
+            f"model.{key}={value}"
+            for key, value in options.items()
+            if not key.startswith("_") and entry.config.get(key) != value
+        ]
+
+    @property
+    def processor(self) -> str | None:
+        """The CPU it was trained and timed on; None where that is not known."""
+        try:
+            text = (self.path / "environment.json").read_text(encoding="utf-8")
+            return str(json.loads(text)["cpu"]["model"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    @property
+    def recipe(self) -> str:
+        """How it was trained, in a few words."""
+        sets = dict.fromkeys(
+            str(spec).partition(":")[0] for spec in self.config.get("data", {}).get("train", [])
+        )
+        steps = self.summary.get("train", {}).get("steps")
+        kind = str(self.config.get("quantization", {}).get("_target_", "")).rpartition(".")[2]
+        length = "trained" if steps is None else f"{steps:,} steps"
+        images = ", ".join(sets) or "unknown images"
+        return f"{length} on {images}" + (f", quantization {kind}" if kind else "")
+
+
+def find_runs(folders: Sequence[str]) -> tuple[list[TrainedRun], dict[str, str]]:
+    """Runs in folders, and those that are not finished with the reason.
+
+    Args:
+        folders: Run folders, or folders that hold some, such as a sweep's.
+
+    Raises:
+        UserError: A folder is not there, or holds no run.
+    """
+    runs: list[TrainedRun] = []
+    unfinished: dict[str, str] = {}
+    for name in folders:
+        folder = Path(name).expanduser()
+        if not folder.is_dir():
+            raise UserError(f"runs={name}: there is no such folder")
+        found = [path.parent for path in sorted(folder.rglob(SUMMARY))]
+        if not found:
+            raise UserError(f"runs={name}: no run in it, that is no {SUMMARY}")
+        for path in found:
+            summary = RunFolder(path).summary()
+            if summary.get("status") != "finished" or not {"model", "scale"} <= summary.keys():
+                unfinished[str(path)] = str(summary.get("status", "damaged"))
+                continue
+            config = RunFolder(path).config()
+            runs.append(TrainedRun(path, summary["model"], summary["scale"], summary, config))
+    return runs, unfinished
+
+
+def pick(runs: Sequence[TrainedRun], entry: Entry, scale: int) -> TrainedRun | None:
+    """The run that stands for a network: of its own options if there is one, and the last such."""
+    fitting = [run for run in runs if run.model == entry.name and run.scale == scale]
+    own = [run for run in fitting if not run.changed(entry)]
+    return ([None, *fitting, *own])[-1]
+
+
+def notes_on(
+    runs: Sequence[TrainedRun], used: Sequence[TrainedRun], unfinished: Mapping[str, str]
+) -> Iterator[str]:
+    """Sentences on runs that were left out, and on how the others were trained."""
+    recipes: dict[str, int] = {}
+    for run in used:
+        recipes[run.recipe] = recipes.get(run.recipe, 0) + 1
+    for recipe, count in recipes.items():
+        yield f"Ours: {count} run{'s' if count > 1 else ''}, {recipe}."
+    others = [run for run in runs if run not in used]
+    if others:
+        named = ", ".join(f"{run.model} x{run.scale}" for run in others)
+        yield f"Given, but in no row: {named}."
+    for path, status in unfinished.items():
+        yield f"Left out, {status}: {path}."

@@ -45,8 +45,8 @@ def help_text(width: int | None = None) -> str:
     lines = [USAGE, "Groups"]
     for name, names in groups().items():
         wrapped = textwrap.wrap(
-            "  ".join(names), width - 17, break_long_words=False, break_on_hyphens=False
+            "  ".join(names), width - 20, break_long_words=False, break_on_hyphens=False
         )
-        lines += [f"  {name if not i else '':<15}{line}" for i, line in enumerate(wrapped or ["-"])]
+        lines += [f"  {name if not i else '':<18}{line}" for i, line in enumerate(wrapped or ["-"])]
     lines += ["", "Root keys", *(f"  {line}" for line in _root_values())]
     return "\n".join(lines)

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent.parent
+WITHIN = ("task/regularizers",)  # groups inside a group
 
 
 def config_root() -> Path:
@@ -32,13 +33,15 @@ def sweep_dir() -> Path:
 def options(folder: Path) -> list[str]:
     """Names of the YAML files below ``folder``, without suffix, ``/`` between folders.
 
-    Folders called ``base`` hold shared parts, not options.
+    Folders called ``base`` hold shared parts, and those of ``WITHIN`` other groups' options.
     """
     names = (path.relative_to(folder).with_suffix("") for path in folder.rglob("*.yaml"))
-    return sorted(name.as_posix() for name in names if "base" not in name.parts[:-1])
+    others = {group.rpartition("/")[2] for group in WITHIN if folder.name in group.split("/")[:-1]}
+    return sorted(name.as_posix() for name in names if not {"base", *others} & {*name.parts[:-1]})
 
 
 def groups() -> dict[str, list[str]]:
     """Every configuration group with its options, sorted; sweeps included."""
     found = {path.name: options(path) for path in sorted(config_dir().iterdir()) if path.is_dir()}
+    found |= {group: options(config_dir() / group) for group in WITHIN}
     return {**found, "sweep": options(sweep_dir())}

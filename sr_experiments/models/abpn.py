@@ -14,12 +14,14 @@ Its descendants at Mobile AI 2022 (arXiv:2211.05910) change its numbers, the blo
 convolutions train as, how the anchor is made, or leave the last convolution out: the options.
 """
 
+from itertools import pairwise
 from typing import Literal
 
 from torch import Tensor, nn
 
 from sr_experiments.models.base import SRModel
 from sr_experiments.models.blocks import hidden_activation, initialise, make_anchor, make_conv
+from sr_experiments.models.blocks.widths import Widths, hidden_widths
 
 
 class ABPN(SRModel):
@@ -27,7 +29,8 @@ class ABPN(SRModel):
 
     Args:
         scale: Enlargement; the last two layers have ``3 * scale^2`` channels.
-        channels: Width of the hidden layers.
+        channels: Width of the hidden layers, of which the last before ``tail`` has the
+            sub-pixels' ``3 * scale^2``; or one for each, that one included.
         num_blocks: Convolutions between the first and the last two.
         clip_output: Clip to [0, 1] as published; False is linear.
         clip_hidden: Upper bound of the hidden ReLUs, ``"learned"``, or None for none.
@@ -42,7 +45,7 @@ class ABPN(SRModel):
     def __init__(
         self,
         scale: int = 3,
-        channels: int = 28,
+        channels: Widths = 28,
         num_blocks: int = 4,
         clip_output: bool = True,
         clip_hidden: float | Literal["learned"] | None = None,
@@ -53,13 +56,13 @@ class ABPN(SRModel):
     ) -> None:
         super().__init__(scale, clip_output)
         pixels = 3 * scale**2
-        layers = [make_conv(end_block, 3, channels), hidden_activation(clip_hidden)]
-        for _ in range(num_blocks):
-            layers += [make_conv(block, channels, channels), hidden_activation(clip_hidden)]
-        if tail:
-            layers += [make_conv(end_block, channels, pixels), hidden_activation(clip_hidden)]
+        widths = hidden_widths(channels, num_blocks + 1, last=pixels if tail else None)
+        blocks = [end_block, *[block] * num_blocks, end_block]
+        layers: list[nn.Module] = []
+        for kind, (before, width) in zip(blocks, pairwise([3, *widths]), strict=False):
+            layers += [make_conv(kind, before, width), hidden_activation(clip_hidden)]
         self.body = nn.Sequential(*layers)
-        self.tail = make_conv(end_block, pixels if tail else channels, pixels)
+        self.tail = make_conv(end_block, widths[-1], pixels)
         initialise(self)
         self.anchor = make_anchor(anchor, scale)
         self.shuffle = nn.PixelShuffle(scale)

@@ -8,6 +8,7 @@ The report gives no width. 28, ABPN's, makes an INT8 file of 53 to 58 KiB, where
 text does not mention one.
 """
 
+from sr_experiments.models.blocks.widths import Widths
 from sr_experiments.models.emsrnet import EMSRNet
 
 
@@ -16,7 +17,7 @@ class BOENet(EMSRNet):
 
     Args:
         scale: Enlargement.
-        channels: Width of the hidden layers.
+        channels: Width of the hidden layers, or one for each.
         num_blocks: Convolutions with ReLU.
         clip_output: Clip to [0, 1] as published.
         block: What the convolutions between the first and the last train as
@@ -26,7 +27,7 @@ class BOENet(EMSRNet):
     def __init__(
         self,
         scale: int = 3,
-        channels: int = 28,
+        channels: Widths = 28,
         num_blocks: int = 6,
         clip_output: bool = True,
         block: str = "conv",

@@ -14,6 +14,7 @@ there. ``clip_output=true`` bounds it in the network, too.
 from torch import Tensor, nn
 
 from sr_experiments.models.abpn import ABPN
+from sr_experiments.models.blocks.widths import Widths
 
 
 class DoubleZ(ABPN):
@@ -21,7 +22,7 @@ class DoubleZ(ABPN):
 
     Args:
         scale: Enlargement.
-        channels: Width of the hidden layers.
+        channels: Width of the hidden layers, or one for each.
         num_blocks: Convolutions between the first and the last two.
         clip_output: Bound the picture by 1; False leaves the published ReLU alone.
         block: What the ``num_blocks`` convolutions train as (``models.blocks.factory``).
@@ -31,7 +32,7 @@ class DoubleZ(ABPN):
     def __init__(
         self,
         scale: int = 3,
-        channels: int = 28,
+        channels: Widths = 28,
         num_blocks: int = 5,
         clip_output: bool = False,
         block: str = "conv",

@@ -8,10 +8,13 @@ to the sub-pixels, 32 wide, makes an INT8 file of the 57 KiB that table 1 prints
 would need the odd width of 37.
 """
 
+from itertools import pairwise
+
 from torch import Tensor, nn
 
 from sr_experiments.models.base import SRModel
 from sr_experiments.models.blocks import GREY, initialise, make_conv, start_quietly
+from sr_experiments.models.blocks.widths import Widths, hidden_widths
 
 
 class EMSRNet(SRModel):
@@ -19,7 +22,7 @@ class EMSRNet(SRModel):
 
     Args:
         scale: Enlargement.
-        channels: Width of the hidden layers.
+        channels: Width of the hidden layers, or one for each.
         num_blocks: Convolutions with ReLU.
         clip_output: Clip to [0, 1]; the report does not say.
         block: What the convolutions between the first and the last train as
@@ -29,17 +32,18 @@ class EMSRNet(SRModel):
     def __init__(
         self,
         scale: int = 3,
-        channels: int = 32,
+        channels: Widths = 32,
         num_blocks: int = 5,
         clip_output: bool = True,
         block: str = "conv",
     ) -> None:
         super().__init__(scale, clip_output)
-        layers = [make_conv("conv", 3, channels), nn.ReLU()]
-        for _ in range(num_blocks - 1):
-            layers += [make_conv(block, channels, channels), nn.ReLU()]
+        widths = hidden_widths(channels, num_blocks)
+        layers = [make_conv("conv", 3, widths[0]), nn.ReLU()]
+        for before, width in pairwise(widths):
+            layers += [make_conv(block, before, width), nn.ReLU()]
         self.body = nn.Sequential(*layers)
-        self.tail = make_conv("conv", channels, 3 * scale**2)
+        self.tail = make_conv("conv", widths[-1], 3 * scale**2)
         self.shuffle = nn.PixelShuffle(scale)
         initialise(self)
         start_quietly(self.tail, GREY)

@@ -7,6 +7,7 @@ The report gives no width. ABPN's 28 without its anchor and its last convolution
 file of 45 to 49 KiB, where table 1 prints 48; with that convolution it would be 52 to 58.
 """
 
+from sr_experiments.models.blocks.widths import Widths
 from sr_experiments.models.emsrnet import EMSRNet
 
 
@@ -15,7 +16,7 @@ class HOPN(EMSRNet):
 
     Args:
         scale: Enlargement.
-        channels: Width of the hidden layers.
+        channels: Width of the hidden layers, or one for each.
         num_blocks: Convolutions with ReLU.
         clip_output: Clip to [0, 1] as published.
         block: What the convolutions between the first and the last train as
@@ -25,7 +26,7 @@ class HOPN(EMSRNet):
     def __init__(
         self,
         scale: int = 3,
-        channels: int = 28,
+        channels: Widths = 28,
         num_blocks: int = 5,
         clip_output: bool = True,
         block: str = "conv",

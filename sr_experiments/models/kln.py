@@ -14,6 +14,7 @@ One kernel serves the whole batch, the mean over its patches, and what is kept i
 average of these kernels: the one that evaluation, quantisation and the file use.
 """
 
+from itertools import pairwise
 from typing import ClassVar
 
 import torch
@@ -24,6 +25,7 @@ from sr_experiments.functional.kernels import enlarge_kernel
 from sr_experiments.models.base import SRModel
 from sr_experiments.models.blocks import Collapsible, initialise, make_conv
 from sr_experiments.models.blocks.anchor import COLOURS, nearest_kernel
+from sr_experiments.models.blocks.widths import Widths, hidden_widths
 
 KERNEL_SIZE = 3
 WIDTH = 32
@@ -38,7 +40,7 @@ class KLN(SRModel):
 
     Args:
         scale: Enlargement.
-        channels: Width of the hidden layers.
+        channels: Width of the hidden layers, or one for each.
         num_blocks: Convolutions between the first and the last.
         clip_output: Clip to [0, 1]; the report does not say.
         block: What the ``num_blocks`` convolutions train as (``models.blocks.factory``).
@@ -50,16 +52,17 @@ class KLN(SRModel):
     def __init__(
         self,
         scale: int = 3,
-        channels: int = 28,
+        channels: Widths = 28,
         num_blocks: int = 5,
         clip_output: bool = True,
         block: str = "conv",
     ) -> None:
         super().__init__(scale, clip_output)
-        layers = [make_conv("conv", 3, channels), nn.ReLU()]
-        for _ in range(num_blocks):
-            layers += [make_conv(block, channels, channels), nn.ReLU()]
-        self.body = nn.Sequential(*layers, make_conv("conv", channels, 3 * scale**2))
+        widths = hidden_widths(channels, num_blocks + 1)
+        layers = [make_conv("conv", 3, widths[0]), nn.ReLU()]
+        for before, width in pairwise(widths):
+            layers += [make_conv(block, before, width), nn.ReLU()]
+        self.body = nn.Sequential(*layers, make_conv("conv", widths[-1], 3 * scale**2))
         initialise(self)
         self.skip = _ConvK(scale)
         self.shuffle = nn.PixelShuffle(scale)

@@ -10,6 +10,7 @@ short branch starts as nearest-neighbour enlargement. Clip: not stated, on.
 """
 
 from sr_experiments.models.abpn import ABPN
+from sr_experiments.models.blocks.widths import Widths
 
 
 class Lab216Net(ABPN):
@@ -17,7 +18,7 @@ class Lab216Net(ABPN):
 
     Args:
         scale: Enlargement.
-        channels: Width of the deep branch.
+        channels: Width of the deep branch's hidden layers, or one for each.
         num_blocks: Its convolutions between the first and the last.
         clip_output: Clip to [0, 1].
         block: What the ``num_blocks`` convolutions train as (``models.blocks.factory``).
@@ -26,7 +27,7 @@ class Lab216Net(ABPN):
     def __init__(
         self,
         scale: int = 3,
-        channels: int = 32,
+        channels: Widths = 32,
         num_blocks: int = 6,
         clip_output: bool = True,
         block: str = "conv",

@@ -9,6 +9,7 @@ Deviations: as ABPN's; the input is [0, 1].
 from typing import Literal
 
 from sr_experiments.models.abpn import ABPN
+from sr_experiments.models.blocks.widths import Widths
 
 
 class NCNet(ABPN):
@@ -16,7 +17,7 @@ class NCNet(ABPN):
 
     Args:
         scale: Enlargement.
-        channels: Width of the hidden layers.
+        channels: Width of the hidden layers, or one for each.
         num_blocks: Convolutions between the first and the last two.
         clip_output: Clip to [0, 1] as published.
         clip_hidden: Upper bound of the hidden ReLUs, ``"learned"``, or None for none.
@@ -26,7 +27,7 @@ class NCNet(ABPN):
     def __init__(
         self,
         scale: int = 3,
-        channels: int = 32,
+        channels: Widths = 32,
         num_blocks: int = 4,
         clip_output: bool = True,
         clip_hidden: float | Literal["learned"] | None = None,

@@ -12,15 +12,14 @@ make an INT8 file of 52 to 57 KiB, where table 1 prints 53. Pruning chooses the 
 layer: ``channels`` takes a list.
 """
 
-from collections.abc import Sequence
 from itertools import pairwise
 
 from torch import Tensor, nn
 
-from sr_experiments.errors import UserError
 from sr_experiments.models.base import SRModel
 from sr_experiments.models.blocks import GREY, initialise, start_quietly
 from sr_experiments.models.blocks.clb import CollapsibleLinearBlock
+from sr_experiments.models.blocks.widths import Widths, hidden_widths
 
 
 class RPQ(SRModel):
@@ -39,7 +38,7 @@ class RPQ(SRModel):
     def __init__(
         self,
         scale: int = 3,
-        channels: int | Sequence[int] = 31,
+        channels: Widths = 31,
         num_blocks: int = 4,
         expansion: int = 4,
         layers: int = 3,
@@ -47,13 +46,7 @@ class RPQ(SRModel):
         clip_output: bool = True,
     ) -> None:
         super().__init__(scale, clip_output)
-        hidden = [channels] * (num_blocks + 1) if isinstance(channels, int) else list(channels)
-        if len(hidden) != num_blocks + 1:
-            raise UserError(
-                f"model.channels={hidden} has {len(hidden)} widths: model.num_blocks={num_blocks} "
-                f"needs {num_blocks + 1}."
-            )
-        widths = [3, *hidden, 3 * scale**2]
+        widths = [3, *hidden_widths(channels, num_blocks + 1), 3 * scale**2]
         chain: list[nn.Module] = []
         for width_in, width_out in pairwise(widths):
             inside = expansion * max(width_in, width_out)

@@ -7,6 +7,7 @@
 Its second loss, L1 after space-to-depth, is L1 once more: the pixels are the same.
 """
 
+from sr_experiments.models.blocks.widths import Widths
 from sr_experiments.models.doublez import DoubleZ
 
 
@@ -15,7 +16,7 @@ class S2R2(DoubleZ):
 
     Args:
         scale: Enlargement.
-        channels: Width of the hidden layers.
+        channels: Width of the hidden layers, or one for each.
         num_blocks: Convolutions between the first and the last two.
         clip_output: Bound the picture by 1; False leaves the published ReLU alone.
         block: What the ``num_blocks`` convolutions train as (``models.blocks.factory``).
@@ -25,7 +26,7 @@ class S2R2(DoubleZ):
     def __init__(
         self,
         scale: int = 3,
-        channels: int = 28,
+        channels: Widths = 28,
         num_blocks: int = 3,
         clip_output: bool = False,
         block: str = "conv",

@@ -9,11 +9,14 @@ in training, seven convolutions in the file. Where the input joins is not said; 
 same author's PlainSR2 (Ganzooo/LRSRN), and 66 to 72 KiB of INT8 fit the 67 of table 1.
 """
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 
 from sr_experiments.models.base import SRModel
 from sr_experiments.models.blocks import GREY, initialise, make_conv, start_quietly
+from sr_experiments.models.blocks.widths import Widths, hidden_widths
 
 
 class SCSRN(SRModel):
@@ -21,7 +24,7 @@ class SCSRN(SRModel):
 
     Args:
         scale: Enlargement.
-        channels: Width of the hidden layers.
+        channels: Width of the hidden layers, or one for each.
         num_blocks: Re-parameterisable blocks.
         clip_output: Clip to [0, 1] as published.
         block: What they are (``models.blocks.factory``).
@@ -30,17 +33,18 @@ class SCSRN(SRModel):
     def __init__(
         self,
         scale: int = 3,
-        channels: int = 32,
+        channels: Widths = 32,
         num_blocks: int = 5,
         clip_output: bool = True,
         block: str = "repblock_online",
     ) -> None:
         super().__init__(scale, clip_output)
-        layers = [make_conv("conv", 3, channels), nn.ReLU()]
-        for _ in range(num_blocks):
-            layers += [make_conv(block, channels, channels), nn.ReLU()]
+        widths = hidden_widths(channels, num_blocks + 1)
+        layers = [make_conv("conv", 3, widths[0]), nn.ReLU()]
+        for before, width in pairwise(widths):
+            layers += [make_conv(block, before, width), nn.ReLU()]
         self.body = nn.Sequential(*layers)
-        self.tail = make_conv("conv", channels + 3, 3 * scale**2)
+        self.tail = make_conv("conv", widths[-1] + 3, 3 * scale**2)
         self.shuffle = nn.PixelShuffle(scale)
         initialise(self)
         start_quietly(self.tail, GREY)

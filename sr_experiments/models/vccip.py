@@ -10,6 +10,7 @@ convolution is linear: a residual has both signs.
 
 from sr_experiments.models.abpn import ABPN
 from sr_experiments.models.blocks import start_quietly
+from sr_experiments.models.blocks.widths import Widths
 
 
 class VccipNet(ABPN):
@@ -17,7 +18,7 @@ class VccipNet(ABPN):
 
     Args:
         scale: Enlargement.
-        channels: Width of the hidden layers.
+        channels: Width of the hidden layers, or one for each.
         num_blocks: Re-parameterisable blocks.
         clip_output: Clip to [0, 1].
         block: What they are (``models.blocks.factory``).
@@ -26,7 +27,7 @@ class VccipNet(ABPN):
     def __init__(
         self,
         scale: int = 3,
-        channels: int = 28,
+        channels: Widths = 28,
         num_blocks: int = 6,
         clip_output: bool = True,
         block: str = "vccip_online",

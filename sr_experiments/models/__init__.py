@@ -3,10 +3,12 @@
 from sr_experiments.models.abpn import ABPN
 from sr_experiments.models.acsr import ACSR
 from sr_experiments.models.antins import AntinsNet
+from sr_experiments.models.aplus import APlus
 from sr_experiments.models.base import SRModel, count_parameters
 from sr_experiments.models.bicubic import Bicubic
 from sr_experiments.models.bilibili import BilibiliNet
 from sr_experiments.models.boenet import BOENet
+from sr_experiments.models.classifiers import Classifier, GlassesCNN, TimmClassifier
 from sr_experiments.models.collapse import collapse
 from sr_experiments.models.doublez import DoubleZ
 from sr_experiments.models.edsr import EDSR
@@ -15,7 +17,7 @@ from sr_experiments.models.espcn import ESPCN
 from sr_experiments.models.fsrcnn import FSRCNN
 from sr_experiments.models.hopn import HOPN
 from sr_experiments.models.imdn import IMDN
-from sr_experiments.models.io import SavedModel, load_model, read_model, save_model
+from sr_experiments.models.io import SavedModel, load_classifier, load_model, read_model, save_model
 from sr_experiments.models.kln import KLN
 from sr_experiments.models.lab216 import Lab216Net
 from sr_experiments.models.mobilesr import MobileSR
@@ -56,12 +58,15 @@ __all__ = [
     "WDSR",
     "XCAT",
     "XLSR",
+    "APlus",
     "AntinsNet",
     "BOENet",
     "Bicubic",
     "BilibiliNet",
+    "Classifier",
     "DoubleZ",
     "EMSRNet",
+    "GlassesCNN",
     "Lab216Net",
     "MSRResNet",
     "MobileSR",
@@ -72,9 +77,11 @@ __all__ = [
     "SRResNet",
     "SavedModel",
     "SkipSkip",
+    "TimmClassifier",
     "VccipNet",
     "collapse",
     "count_parameters",
+    "load_classifier",
     "load_model",
     "read_model",
     "save_model",

@@ -26,6 +26,7 @@ from sr_experiments.models import (
     XCAT,
     XLSR,
     AntinsNet,
+    APlus,
     Bicubic,
     BilibiliNet,
     BOENet,
@@ -101,6 +102,7 @@ COUNTS: list[tuple[type[SRModel], dict[str, Any], int]] = [
     (ACSR, {}, 992_363),
     (RepGSR, {}, 1_081_975),
     (KLN, {}, 94_932),
+    (APlus, {}, 30 * (324 + 1_024 + 1_024 * 81)),
     (Bicubic, {}, 0),
 ]
 

@@ -7,6 +7,7 @@ that has ``needs_low_res`` set is called with the low-resolution batch as well.
 from sr_experiments.losses.charbonnier import Charbonnier, charbonnier
 from sr_experiments.losses.combined import Combined
 from sr_experiments.losses.contrastive import Contrastive
+from sr_experiments.losses.cross_entropy import BinaryCrossEntropy, CrossEntropy
 from sr_experiments.losses.dct_l1 import DCTL1, dct_l1
 from sr_experiments.losses.features import FeatureExtractor
 from sr_experiments.losses.l1 import L1, l1
@@ -20,9 +21,11 @@ __all__ = [
     "L1",
     "MSE",
     "PSNR",
+    "BinaryCrossEntropy",
     "Charbonnier",
     "Combined",
     "Contrastive",
+    "CrossEntropy",
     "FeatureExtractor",
     "Perceptual",
     "TotalVariation",

@@ -1,8 +1,8 @@
 """A network in one file: weights and how to build it, without pickle.
 
 A safetensors file whose metadata holds ``schema_version``, ``model`` (JSON: the class and its
-options), ``scale``, ``form`` (``training`` or ``collapsed``) and, after quantisation-aware
-training, ``quantized``.
+options), ``scale`` (of networks that enlarge), ``form`` (``training`` or ``collapsed``) and, after
+quantisation-aware training, ``quantized``.
 """
 
 import importlib
@@ -16,11 +16,12 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch import Tensor
+from torch import Tensor, nn
 
 from sr_experiments.errors import UserError
 from sr_experiments.files import write_atomic
 from sr_experiments.models.base import SRModel
+from sr_experiments.models.classifiers.base import Classifier
 from sr_experiments.models.collapse import collapse
 
 SCHEMA_VERSION = "1"
@@ -49,9 +50,14 @@ class SavedModel:
         """The network with fresh weights, in evaluation mode.
 
         Raises:
-            UserError: The description fits no network of this package.
+            UserError: The description fits no network of this package, or one of classes.
         """
         model = _build(dict(self.config), self.where)
+        if not isinstance(model, SRModel):
+            raise UserError(
+                f"{self.where} is a classifier, {type(model).__name__}, and enlarges nothing: use "
+                "python -m sr_experiments.classify"
+            )
         return collapse(model) if self.collapsed else model.eval()
 
     def build(self) -> SRModel:
@@ -61,6 +67,24 @@ class SavedModel:
             UserError: The description fits no network of this package, or not the weights.
         """
         model = self.empty()
+        self._fill(model)
+        model.fresh, model.quantized = False, self.quantized
+        return model
+
+    def classifier(self) -> Classifier:
+        """The classifier with its weights, in evaluation mode on the CPU.
+
+        Raises:
+            UserError: The description fits no classifier of this package, or not the weights.
+        """
+        model = _build(dict(self.config), self.where)
+        if not isinstance(model, Classifier):
+            raise UserError(f"{self.where} is no classifier but {type(model).__name__}")
+        self._fill(model)
+        model.fresh = False
+        return model.eval()
+
+    def _fill(self, model: nn.Module) -> None:
         expected = model.state_dict()
         for key in sorted(expected.keys() | self.tensors.keys()):
             if key not in self.tensors:
@@ -76,11 +100,9 @@ class SavedModel:
                     f"{tuple(expected[key].shape)}."
                 )
         model.load_state_dict(dict(self.tensors))
-        model.fresh, model.quantized = False, self.quantized
-        return model
 
 
-def save_model(model: SRModel, config: Mapping[str, Any], path: Path | str) -> None:
+def save_model(model: SRModel | Classifier, config: Mapping[str, Any], path: Path | str) -> None:
     """Write a network, collapsed or not; the same network gives the same bytes.
 
     Args:
@@ -100,11 +122,12 @@ def save_model(model: SRModel, config: Mapping[str, Any], path: Path | str) -> N
     metadata = {
         "schema_version": SCHEMA_VERSION,
         "model": json.dumps(dict(config), sort_keys=True),
-        "scale": str(model.scale),
-        "form": "collapsed" if model.collapsed else "training",
+        "form": "training",
     }
-    if model.quantized:
-        metadata["quantized"] = "true"
+    if isinstance(model, SRModel):
+        metadata |= {"scale": str(model.scale)}
+        metadata |= {"form": "collapsed"} if model.collapsed else {}
+        metadata |= {"quantized": "true"} if model.quantized else {}
     tensors = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
     write_atomic(Path(path), _sorted_header(save(tensors, metadata)))
 
@@ -121,6 +144,15 @@ def load_model(path: Path | str) -> SRModel:
         UserError: The file is missing, is no such file, or does not fit its own description.
     """
     return read_model(path).build()
+
+
+def load_classifier(path: Path | str) -> Classifier:
+    """As `load_model`, for a file that holds a classifier.
+
+    Raises:
+        UserError: As `load_model`, or it holds another network.
+    """
+    return read_model(path).classifier()
 
 
 def read_model(path: Path | str) -> SavedModel:
@@ -153,18 +185,19 @@ def read_model(path: Path | str) -> SavedModel:
     return SavedModel(config, collapsed, tensors, str(path), quantized)
 
 
-def _model_class(config: Mapping[str, Any], where: Path | str) -> type[SRModel]:
+def _model_class(config: Mapping[str, Any], where: Path | str) -> type[SRModel] | type[Classifier]:
     target = str(config.get("_target_"))
     package, _, name = target.rpartition(".")
     models = importlib.import_module(PACKAGE)
     if package == PACKAGE and name in models.__all__:
         found = getattr(models, name)
-        if inspect.isclass(found) and issubclass(found, SRModel) and found is not SRModel:
+        bases = (SRModel, Classifier)
+        if inspect.isclass(found) and issubclass(found, bases) and found not in bases:
             return found
     raise UserError(f"{where} names {target}, which is not a network of {PACKAGE}.")
 
 
-def _build(config: dict[str, Any], where: str) -> SRModel:
+def _build(config: dict[str, Any], where: str) -> SRModel | Classifier:
     options = {key: value for key, value in config.items() if key != "_target_"}
     found = _model_class(config, where)
     try:

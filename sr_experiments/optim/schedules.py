@@ -177,6 +177,42 @@ class Step(Schedule):
         return base * math.prod(passed)
 
 
+class Exponential(Schedule):
+    """The optimiser's ``lr`` times ``rate ** (step / decay_steps)`` (Keras's ``ExponentialDecay``).
+
+    Args:
+        optimizer: Its ``lr`` is where the schedule starts.
+        total_steps: Iterations of the whole training.
+        rate: What ``decay_steps`` iterations multiply by.
+        decay_steps: Iterations, whatever the length of the training: it may be stopped early.
+            None is the whole training.
+        staircase: Only after whole ``decay_steps``.
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        total_steps: int,
+        rate: float = 0.96,
+        decay_steps: int | None = 100,
+        staircase: bool = False,
+    ) -> None:
+        if not 0 < rate <= 1:
+            raise UserError(f"scheduler.rate={rate} is not above 0 and at most 1")
+        if decay_steps is not None and decay_steps < 1:
+            raise UserError(f"scheduler.decay_steps={decay_steps} is below 1")
+        self.rate, self.staircase = rate, staircase
+        self.decay_steps = total_steps if decay_steps is None else decay_steps
+        super().__init__(optimizer, total_steps)
+
+    def at(self, progress: float, base: float) -> float:
+        """See the class."""
+        exponent = progress * self.total_steps / self.decay_steps
+        if self.staircase:
+            exponent = math.floor(exponent + NO_STEP)
+        return float(base * self.rate**exponent)
+
+
 class Constant(Schedule):
     """The optimiser's ``lr`` throughout, after a linear warm-up.
 

@@ -15,7 +15,9 @@ from sr_experiments.configuration.compose import compose
 from sr_experiments.functional.resize import downscale
 
 NAMES = sorted(
-    path.stem for path in (Path(__file__).resolve().parents[2] / "conf" / "loss").glob("*.yaml")
+    path.stem
+    for path in (Path(__file__).resolve().parents[2] / "conf" / "loss").glob("*.yaml")
+    if not getattr(get_class(OmegaConf.load(path)["_target_"]), "classifies", False)
 )
 every_loss = pytest.mark.parametrize("name", NAMES)
 

@@ -31,7 +31,9 @@ COLUMNS = (
     Column("model", "network", room=120),
     Column("report_kib", "KB", "d", "of the INT8 file, in KiB"),
     Column("kib", "our KB", ".1f"),
-    Column("report_psnr", "PSNR", ".2f", "dB over RGB of the INT8 network"),
+    Column(
+        "report_psnr", "PSNR", ".2f", "dB over RGB of the INT8 network; A+ and bicubic as they are"
+    ),
     Column("psnr", "our PSNR", ".2f"),
     Column("report_ssim", "SSIM", ".4f", room=PAGE_ONLY),
     Column("ssim", "our SSIM", ".4f", room=PAGE_ONLY),
@@ -235,8 +237,9 @@ def _notes(used: Sequence[TrainedRun], set_name: str) -> list[str]:
     )
     if threads:
         notes.append(
-            f"Our times and so our scores are of {' or '.join(map(str, threads))} thread(s) of the "
-            f"CPU that each run was trained on: {', '.join(_processors(used)) or 'unknown'}."
+            f"Our times and so our scores are of the CPU that each run was trained on "
+            f"({', '.join(_processors(used)) or 'unknown'}; threads: "
+            f"{', '.join(map(str, threads))})."
         )
     return notes
 

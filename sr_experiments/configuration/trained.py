@@ -49,8 +49,11 @@ class Trained:
     def available(self) -> list[str]:
         """Runtimes that `open` can make here, the most deployable first."""
         names = [name for name in self.files if name not in RUNTIMES]
+        only_torch = not self.files and self.build is not None and not self.build().deployable
         for name in RUNTIMES:
             made = self.build is not None and name != "int8"
+            if name != "torch" and only_torch:
+                made = False
             if name == "onnx" and importlib.util.find_spec("onnxruntime") is None:
                 made = False
             if name in self.files or made:
@@ -202,10 +205,11 @@ def _of_name(name: str, scale: int | None, threads: int, device: str) -> Trained
         from hydra.utils import instantiate
 
         from sr_experiments.models import SRModel
+        from sr_experiments.models.fitted import FittedModel
 
         network = instantiate(config.model)  # of this installation's conf/, no stranger's
         assert isinstance(network, SRModel)
-        if network.trainable:
+        if network.trainable or isinstance(network, FittedModel):
             raise UserError(
                 f"model={name} is untrained: name a trained one with run=... or file=..., or train "
                 f"it with: python -m sr_experiments model={name}"

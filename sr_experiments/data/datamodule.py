@@ -9,7 +9,7 @@ from torch import Tensor
 
 from sr_experiments.data.finding import ImageFile, find_images, set_name
 from sr_experiments.data.sampler import PatchSampler
-from sr_experiments.data.store import PackedImages, Pair, Pairs, low_res_size, packed
+from sr_experiments.data.store import HighRes, PackedImages, Pair, Pairs, low_res_size, packed
 from sr_experiments.errors import UserError
 
 __all__ = ["SRData", "default_cache_dir"]
@@ -149,6 +149,15 @@ class SRData:
             self.setup()
         assert self._sampler is not None
         return self._sampler(iteration)
+
+    def train_images(self) -> Sequence[Tensor]:
+        """Training photos at high resolution, (3, H, W) uint8, read when asked for.
+
+        Each comes once, also one that is drawn more often than others.
+        """
+        files = self._find(self.train)
+        first = {file.path: index for index, file in reversed(list(enumerate(files)))}
+        return HighRes(self._pack("train", files, None), sorted(first.values()))
 
     def val_pairs(self) -> Sequence[Pair]:
         """Validation images: name, low-res and high-res (3, H, W) uint8, read when asked for."""

@@ -26,7 +26,7 @@ from sr_experiments.data.images import image_size, load_image
 from sr_experiments.errors import UserError
 from sr_experiments.functional.resize import downscale
 
-__all__ = ["PackedImages", "Pair", "Pairs", "low_res_size", "pack", "packed"]
+__all__ = ["HighRes", "PackedImages", "Pair", "Pairs", "low_res_size", "pack", "packed"]
 
 FORMAT = "1"  # of the packed file; a new one makes every set be packed again
 HEADER = struct.Struct("<Q")  # safetensors: length of the JSON that follows
@@ -102,6 +102,33 @@ class Pairs(Sequence[Pair]):
             raise IndexError(f"image {index} of {len(self)}")
         images = self.images
         return images.names[index], images.low_res(index), images.high_res(index)
+
+
+class HighRes(Sequence[Tensor]):
+    """High-res images of a packed set, read when asked for.
+
+    Args:
+        images: The set.
+        indices: Which of them.
+    """
+
+    def __init__(self, images: PackedImages, indices: Sequence[int]) -> None:
+        self.images = images
+        self.indices = list(indices)
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    @overload
+    def __getitem__(self, index: int) -> Tensor: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[Tensor]: ...
+
+    def __getitem__(self, index: int | slice) -> Tensor | list[Tensor]:
+        if isinstance(index, slice):
+            return [self.images.high_res(position) for position in self.indices[index]]
+        return self.images.high_res(self.indices[index])
 
 
 def _image(flat: Tensor, start: int, height: int, width: int) -> Tensor:

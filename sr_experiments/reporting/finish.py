@@ -119,7 +119,8 @@ def print_table(values: Mapping[str, Any], missing: Mapping[str, str]) -> None:
     """Print the results of a run: one row per test set."""
     table = Table(title="PSNR in dB: luma, border of the scale cut (RGB in brackets)")
     table.add_column("set")
-    for column in ("bicubic", "FP32", "INT8", "drop"):
+    measured = ("bicubic", "FP32", "INT8", "drop")
+    for column in measured if values["tflite_bytes"] is not None else measured[:2]:
         table.add_column(column, justify="right")
     for name, rows in values["test"].items():
         cells = [f"{row['psnr_y']:.2f} ({row['psnr_rgb']:.2f})" for row in rows.values()]
@@ -132,7 +133,9 @@ def print_table(values: Mapping[str, Any], missing: Mapping[str, str]) -> None:
         console.print(f"FP32 is the {values['fp32_reference']}", highlight=False)
     for name, reason in missing.items():
         console.print(f"{name}: not at hand ({reason.splitlines()[0]})", highlight=False)
-    facts = [f"{values['params']:,} parameters", f"{values['macs'] / 1e9:.2f} GMAC at 640x360"]
+    facts = [f"{values['params']:,} parameters"]
+    if values["macs"] is not None:
+        facts.append(f"{values['macs'] / 1e9:.2f} GMAC at 640x360")
     if values["tflite_bytes"] is not None:
         latency = values["latency_ms"]
         facts += [

@@ -23,17 +23,17 @@ class Shipped:
         network: The FP32 network in its deployable form, in evaluation mode: the trained one, or
             what quantisation-aware training is compared with.
         reference: What the FP32 network is, where it is not the trained one.
-        fp32: Path of the FP32 TFLite file.
+        fp32: Path of the FP32 TFLite file; None where the targets cannot run the network.
         int8: Path of the INT8 TFLite file; None where the mode makes none.
-        macs: Multiply-accumulates of one 640x360 frame.
+        macs: Multiply-accumulates of one 640x360 frame; None where no graph tells.
         parameters: Of the deployable twin.
     """
 
     network: SRModel
     reference: str | None
-    fp32: Path
+    fp32: Path | None
     int8: Path | None
-    macs: int
+    macs: int | None
     parameters: int
 
 
@@ -58,6 +58,8 @@ def ship(
     """
     twin = collapse(network)
     save_model(twin, dict(config), folder / "model.safetensors")
+    if not twin.deployable:
+        return Shipped(twin, None, None, None, None, count_parameters(twin))
     graph = trace(twin)
     exact, words = (twin, None) if reference is None else (collapse(reference[0]), reference[1])
     fp32 = folder / "model_fp32.tflite"

@@ -2,6 +2,14 @@
 
 from sr_experiments.tasks.base import NonFiniteLossError, SuperResolutionTask
 from sr_experiments.tasks.contract import Task, TrainingData
+from sr_experiments.tasks.fitting import FitTask
 from sr_experiments.tasks.regression import RegressionTask
 
-__all__ = ["NonFiniteLossError", "RegressionTask", "SuperResolutionTask", "Task", "TrainingData"]
+__all__ = [
+    "FitTask",
+    "NonFiniteLossError",
+    "RegressionTask",
+    "SuperResolutionTask",
+    "Task",
+    "TrainingData",
+]

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from lightning.pytorch.loggers import Logger
@@ -10,6 +11,7 @@ from omegaconf import OmegaConf
 from sr_experiments.callbacks import Checkpoints, RunRecord, progress_callback
 from sr_experiments.configuration.stages import Stage
 from sr_experiments.reporting.run_folder import RunFolder
+from sr_experiments.tasks import FitTask
 from sr_experiments.training.parts import Parts
 from sr_experiments.training.trainer import make_trainer
 
@@ -41,10 +43,17 @@ def fit(stage: Stage, parts: Parts, folder: RunFolder, loggers: list[Logger]) ->
         "steps": int(rows[-1]["iteration"]) - first_iteration,
         "seconds": round(sum(float(row["time/epoch"]) for row in rows), 1),
         **_measured(chosen),
-        **told(stage),
-        **{name: OmegaConf.select(stage.config, key) for name, key in SETTINGS.items()},
+        **_chosen(stage, parts),
     }
     folder.write_stage(stage.number, entry)
+
+
+def _chosen(stage: Stage, parts: Parts) -> dict[str, Any]:
+    """The options and settings that a stage was trained with; a fit has its data only."""
+    if isinstance(parts.task, FitTask):
+        return {"data": stage.choices["data"]}
+    settings = {name: OmegaConf.select(stage.config, key) for name, key in SETTINGS.items()}
+    return {**told(stage), **settings}
 
 
 def told(stage: Stage) -> dict[str, str]:

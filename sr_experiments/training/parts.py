@@ -11,9 +11,11 @@ from torch import nn
 from sr_experiments.configuration.stages import Stage
 from sr_experiments.errors import UserError
 from sr_experiments.models import SavedModel
+from sr_experiments.models.fitted import FittedModel
 from sr_experiments.quantization import QuantizationAware
 from sr_experiments.tasks import Task, TrainingData
 from sr_experiments.tasks.reference import AUTO
+from sr_experiments.training.fitted import fit_task
 from sr_experiments.training.making import make
 from sr_experiments.training.start import begin
 
@@ -63,6 +65,9 @@ def build(stage: Stage, left: Mapping[str, SavedModel] | None = None) -> Parts:
     left = left or {}
     start = begin(stage, list(left.values())[-1] if left else None)
     data = make(config.data, "data")
+    if isinstance(start.network, FittedModel):
+        fitting, note = fit_task(stage, start.network, data)
+        return Parts(start.network, start.model, fitting, 1, [], note)
     epochs = fit_length(data, config.trainer.epochs * config.budget)
     task = make(
         config.task,

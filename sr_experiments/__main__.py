@@ -6,6 +6,7 @@ Help and refusals come first and import neither torch nor lightning.
 import itertools
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sr_experiments import __version__
@@ -57,6 +58,7 @@ def _launch(words: list[str]) -> None:
     from hydra import main as hydra_main
 
     failures: list[str] = []
+    folders: set[Path] = set()
     stopped: list[BaseException] = []
     axes = _axes(jobs)
     if multirun:
@@ -66,7 +68,7 @@ def _launch(words: list[str]) -> None:
         if stopped:
             return
         try:
-            _train(config, failures, axes if multirun else None)
+            _train(config, failures, folders, axes if multirun else None)
         except BaseException as error:  # Hydra would print its own shortened traceback
             stopped.append(error)
 
@@ -74,12 +76,25 @@ def _launch(words: list[str]) -> None:
     from sr_experiments.configuration.locations import config_dir
 
     hydra_main(version_base="1.3", config_path=str(config_dir()), config_name="config")(task)()
+    for folder in folders:
+        _conclude(folder, words)
     if stopped:
         raise stopped[0]
     if failures:
         print(f"\n{len(failures)} of {len(jobs)} jobs failed:", file=sys.stderr)
         print("\n".join(f"  {line}" for line in failures), file=sys.stderr)
         raise SystemExit(1)
+
+
+def _conclude(folder: Path, words: Sequence[str]) -> None:
+    """Print the sweep's table, and write ``summary.csv``, ``.md`` and ``.html`` into its folder."""
+    import shlex
+
+    from sr_experiments.reporting.tables.render import deliver
+    from sr_experiments.reporting.tables.sweep import sweep_table
+
+    if any(folder.glob("*/summary.json")):
+        deliver(sweep_table(folder), f"python -m sr_experiments {shlex.join(words)}", folder)
 
 
 def _in_order(words: list[str], search_path: str) -> list[str]:
@@ -164,8 +179,13 @@ def _axes(jobs: list[list[str]]) -> set[str]:
     return {key for key, seen in values.items() if len(seen) > 1}
 
 
-def _train(config: "DictConfig", failures: list[str], axes: set[str] | None) -> None:
-    """Train one job; ``axes`` name what varies in its sweep, None a single run."""
+def _train(
+    config: "DictConfig", failures: list[str], folders: set[Path], axes: set[str] | None
+) -> None:
+    """Train one job; ``axes`` name what varies in its sweep, None a single run.
+
+    A sweep's folder joins ``folders``, a failed job ``failures``.
+    """
     from hydra.core.hydra_config import HydraConfig
 
     from sr_experiments import train
@@ -184,6 +204,8 @@ def _train(config: "DictConfig", failures: list[str], axes: set[str] | None) -> 
     if axes is None:
         train.run(job)
         return
+    assert sweep is not None
+    folders.add(Path(str(config.paths.output_dir), sweep[0]))
     try:
         train.run(job)
     except Exception as error:  # one job's failure must not stop the others

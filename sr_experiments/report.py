@@ -28,11 +28,13 @@ class Options(DataOptions):
       python -m sr_experiments.report table=xlsr_4 runs=[outputs/xlsr-x3,outputs/espcn-x3]
       python -m sr_experiments.report table=mobile_ai_2022 runs=outputs/zoo
       python -m sr_experiments.report figure=xlsr_4 runs=outputs/zoo data=[photos:test,set14]
+      python -m sr_experiments.report table=sweep runs=outputs/zoo
       python -m sr_experiments.report runs=outputs/xlsr-x3
 
     table          zoo: every network of conf/model with parameters, operations, size, time and
                    receptive field; xlsr_1, xlsr_4: tables 1 and 4 of the XLSR paper;
-                   mobile_ai_2022: table 1 of the challenge's report
+                   mobile_ai_2022: table 1 of the challenge's report; sweep: every job of the
+                   sweep whose folder is runs=
     figure         xlsr_4: crops where INT8 changes colours, as figure 4 of the XLSR paper
     runs           run folder or [folders], also of many runs, such as a sweep's; without table
                    and figure, their report.html is made again
@@ -67,6 +69,7 @@ TABLES = {
     "xlsr_1": set[str](),
     "xlsr_4": {"runs"},
     "mobile_ai_2022": {"runs", "data", "root"},
+    "sweep": {"runs"},
 }
 FIGURES = {"xlsr_4": {"runs", "data", "root", "pictures"}}
 
@@ -79,6 +82,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     from sr_experiments.reporting.environment import usable_cores
     from sr_experiments.reporting.tables.trained import find_runs
 
+    if options.table == "sweep":
+        _sweep(options, words)
+        return
     runs, unfinished = find_runs(_names("runs", options.runs) or [])
     threads = options.threads or usable_cores()
     if options.figure is not None:
@@ -90,11 +96,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     import torch
     from rich.console import Console
 
+    from sr_experiments.reporting.tables.render import deliver
+
     torch.set_num_threads(threads)
     console = Console(highlight=False)
     with console.status("") as status:
         table = _table(options, runs, unfinished, threads, lambda doing: status.update(doing))
-    _deliver(table, words, Path(options.output).expanduser())
+    command = f"python -m sr_experiments.report {shlex.join(words)}"
+    deliver(table, command, Path(options.output).expanduser())
 
 
 def _check(options: Options) -> None:
@@ -186,20 +195,16 @@ def _table(
     return mobile_ai.table(chosen, spec, bicubic, runs, unfinished)
 
 
-def _deliver(table: "Table", words: Sequence[str], folder: Path) -> None:
-    """Print the table and write its files."""
-    from rich.console import Console
+def _sweep(options: Options, words: Sequence[str]) -> None:
+    from sr_experiments.reporting.tables.render import deliver
+    from sr_experiments.reporting.tables.sweep import sweep_table
 
-    from sr_experiments.reporting import environment
-    from sr_experiments.reporting.tables.render import print_table, write_table
-    from sr_experiments.reporting.tables.table import Origin
-
+    folders = _names("runs", options.runs)
+    if folders is None or len(folders) > 1:
+        raise UserError("table=sweep is of one sweep: name its folder with runs=outputs/<name>")
+    folder = Path(folders[0]).expanduser()
     command = f"python -m sr_experiments.report {shlex.join(words)}"
-    origin = Origin(command, environment.describe())
-    console = Console(highlight=False)
-    print_table(table, origin, console)
-    for path in write_table(table, origin, folder):
-        print(f"written: {path}")
+    deliver(sweep_table(folder), command, Path(options.output).expanduser())
 
 
 def _figure(options: Options, runs: "list[TrainedRun]", threads: int) -> None:

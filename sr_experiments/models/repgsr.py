@@ -8,7 +8,9 @@ that the text does not hold. Of the readings, [28 to 14, 14 to 14, concatenate, 
 makes an INT8 file of 88 to 106 KiB, where table 1 prints 90 (28 to 14, 14 to 28: 87 to 101; none
 with one convolution a block fits), and its many operators suit the slow CPU time. Both halves
 have a ReLU; the 1x1 that mixes them has none, as in XLSR's blocks. The wide blocks add their
-input where it fits. No anchor is mentioned. Clip: not stated, on.
+input where it fits, and each ghost block adds its own, as GhostNet's bottleneck does: a chain of
+26 convolutions without any such path was still 6 dB below bicubic after 3,500 steps. No anchor is
+mentioned. Clip: not stated, on.
 """
 
 import torch
@@ -57,7 +59,7 @@ class RepGSR(SRModel):
 
 
 class _GhostBlock(nn.Module):
-    """Rep-GFB: real features, ghosts of them, and a 1x1 that mixes both."""
+    """Rep-GFB: real features, ghosts of them, a 1x1 that mixes both, and the input."""
 
     def __init__(self, channels: int, expansion: int, online: bool) -> None:
         super().__init__()
@@ -70,7 +72,7 @@ class _GhostBlock(nn.Module):
         """Mix the features of (N, channels, H, W)."""
         real = self.real(x)
         mixed: Tensor = self.mix(torch.cat([real, self.ghost(real)], dim=1))
-        return mixed
+        return x + mixed
 
 
 def _linear(

@@ -108,8 +108,9 @@ def test_a_sweep_that_was_refused_leaves_nothing_and_one_that_is_done_is_not_rep
     # A flag in the middle is as good as one in front.
     grid = ["seed=1,2", "-m", f"paths.cache_dir={tmp_path / 'cache'}", *words]
     assert outcome(*grid, cwd=tmp_path).returncode == 0
-    jobs = {path.name for path in (tmp_path / "outputs" / "multirun").iterdir()}
-    assert jobs == {"seed=1", "seed=2"}
+    sweep = tmp_path / "outputs" / "multirun"
+    assert {path.name for path in sweep.iterdir() if path.is_dir()} == {"seed=1", "seed=2"}
+    assert (sweep / "summary.csv").read_text().count("finished") == 2
     again = outcome(*grid, cwd=tmp_path)
     assert again.stdout.count("finished before") == 2
 

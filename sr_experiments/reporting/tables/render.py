@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table as RichTable
 
 from sr_experiments.files import write_atomic
+from sr_experiments.reporting import environment
 from sr_experiments.reporting.tables.html import as_html
 from sr_experiments.reporting.tables.table import BAD, GOOD, Column, Origin, Table
 
@@ -112,3 +113,17 @@ def write_table(table: Table, origin: Origin, folder: Path) -> list[Path]:
     for path, text in zip(paths, made.values(), strict=True):
         write_atomic(path, text)
     return paths
+
+
+def deliver(table: Table, command: str, folder: Path) -> None:
+    """Print a table and write its files.
+
+    Args:
+        table: What to show.
+        command: What to type to make it again.
+        folder: Where the files go.
+    """
+    origin = Origin(command, environment.describe())
+    print_table(table, origin, Console(highlight=False))
+    for path in write_table(table, origin, folder):
+        print(f"written: {path}")

@@ -23,7 +23,7 @@ th, td { padding: .3rem .55rem; text-align: right; border-bottom: 1px solid var(
   white-space: nowrap; }
 th { position: sticky; top: 0; background: Canvas; z-index: 1; vertical-align: bottom;
   white-space: normal; }
-.text, .long { text-align: left; } td.long { white-space: normal; min-width: 15rem; }
+.text, .long { text-align: left; } td.long { white-space: normal; min-width: 18rem; }
 th:first-child, td:first-child { position: sticky; left: 0; background: Canvas; }
 th:first-child { z-index: 2; } td:first-child { font-weight: 600; white-space: nowrap; }
 tbody + tbody tr:first-child td { border-top: 2px solid var(--line); }

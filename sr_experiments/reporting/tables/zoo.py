@@ -176,7 +176,7 @@ def _row(
         "gmac": None if costs.macs is None else costs.macs / 1e9,
         "field": costs.field,
         "limits": costs.limits or None,
-        "kib": "large" if costs.large else None if file is None else len(file) / KIB,
+        "kib": len(file) / KIB if file else "large" if costs.large and costs.deployable else None,
         "layout": LAYOUTS.get(entry.name),
     }
     if source.parameters:
@@ -211,7 +211,7 @@ def _notes(
     names = [entry.name for entry in entries if entry.name in costs]
     notes = [f"{name}: {why}" for name, why in UNMATCHED.items() if name in names]
     notes += [f"{name}: {costs[name].limits}" for name in names if costs[name].limits]
-    if any(costs[name].large for name in names):
+    if any(costs[name].large and costs[name].deployable for name in names):
         notes.append(
             f"large: above {LARGE:,} parameters, counted on the meta device and not built, so "
             "without file and time."

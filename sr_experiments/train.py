@@ -45,7 +45,7 @@ def run(job: Job) -> dict[str, Any]:
             {
                 "status": "running",
                 "model": job.choices["model"],
-                "scale": job.config.scale,
+                "scale": job.scale,
                 "reason": None,
             }
         )

@@ -1,6 +1,7 @@
 """Measurements and records that accompany any training."""
 
 from sr_experiments.callbacks.checkpoints import Checkpoints
+from sr_experiments.callbacks.early_stopping import EarlyStopping
 from sr_experiments.callbacks.health import Health
 from sr_experiments.callbacks.int8_drop import Int8Drop
 from sr_experiments.callbacks.progress import EpochLines, Progress, progress_callback
@@ -9,6 +10,7 @@ from sr_experiments.callbacks.weight_clip import WeightClip
 
 __all__ = [
     "Checkpoints",
+    "EarlyStopping",
     "EpochLines",
     "Health",
     "Int8Drop",

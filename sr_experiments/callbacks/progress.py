@@ -24,6 +24,8 @@ class EpochLines(pl.Callback):
 
     NAMES = (
         ("train/loss", "loss {:.5f}"),
+        ("val/loss", "validation loss {:.5f}"),
+        ("val/accuracy", "accuracy {:.4f}"),
         ("val/psnr", "PSNR {:.2f} dB"),
         ("val_int8/psnr", "INT8 {:.2f} dB"),
         ("val/int8_drop", "drop {:+.3f} dB"),

@@ -3,10 +3,8 @@
 Made from the run folder alone, so that it can be made again from an old one.
 """
 
-import base64
 import io
 import itertools
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,8 @@ from typing import Any
 import jinja2
 
 from sr_experiments.files import write_atomic
+from sr_experiments.reporting.classification.page import CLASSIFICATION, write_classifier_page
+from sr_experiments.reporting.page_parts import STYLE, command, embed, machine
 from sr_experiments.reporting.published import Figure, published
 from sr_experiments.reporting.run_folder import RunFolder
 from sr_experiments.reporting.stage_rows import stage_rows
@@ -25,19 +25,7 @@ TEMPLATE = """<!doctype html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{{ title }}</title>
 <style>
-:root { color-scheme: light dark; }
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; }
-h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2rem; }
-.scroll { overflow-x: auto; }
-table { border-collapse: collapse; } caption { text-align: left; padding-bottom: .4rem; }
-th, td { padding: .3rem .8rem; text-align: right; border-bottom: 1px solid #8884; }
-th:first-child, td:first-child { text-align: left; }
-img { max-width: 100%; display: block; background: #fff; border-radius: 4px; }
-figure { margin: 0 0 1.2rem; } figcaption { font-size: .9rem; opacity: .8; }
-code, pre { font: 14px/1.4 ui-monospace, monospace; } pre { overflow-x: auto; }
-.facts span { display: inline-block; margin-right: 1.6rem; }
-.facts b { font-size: 1.2rem; }
-</style></head><body>
+{{ style }}</style></head><body>
 <h1>{{ title }}</h1>
 <p class="facts">{% for value, name in facts %}<span><b>{{ value }}</b> {{ name }}</span>
 {% endfor %}</p>
@@ -83,12 +71,15 @@ def write_page(folder: RunFolder) -> Path:
         Path of ``report.html``.
     """
     summary = folder.summary()
+    if summary.get("kind") == CLASSIFICATION:
+        return write_classifier_page(folder)
     config = folder.config()
     network = str(config.get("model", {}).get("_target_", "")).rpartition(".")[2]
     figures = _figures(summary, network)
     strips = sorted((folder.path / "images").glob("*.png"))
     page = jinja2.Environment(autoescape=True).from_string(TEMPLATE)
     text = page.render(
+        style=STYLE,
         title=f"{network} x{summary.get('scale')}: {folder.path.parent.name}/{folder.path.name}",
         facts=_facts(summary),
         rows=[_row(name, scores, figures) for name, scores in summary.get("test", {}).items()],
@@ -96,9 +87,9 @@ def write_page(folder: RunFolder) -> Path:
         stages=stage_rows(folder.stages()) if folder.stages() else [],
         reference=summary.get("fp32_reference"),
         curves=_curves(folder),
-        strips=[(path.stem, _embed(path.read_bytes(), "png")) for path in strips],
-        command=_command(folder),
-        machine=_machine(folder),
+        strips=[(path.stem, embed(path.read_bytes(), "png")) for path in strips],
+        command=command(folder),
+        machine=machine(folder),
     )
     path = folder.path / "report.html"
     write_atomic(path, text)
@@ -173,25 +164,5 @@ def _curves(folder: RunFolder) -> str | None:
         axes.grid(alpha=0.25)
     out = io.BytesIO()
     canvas.savefig(out, format="svg", metadata={"Date": None})
-    return _embed(out.getvalue(), "svg+xml")
+    return embed(out.getvalue(), "svg+xml")
 
-
-def _embed(data: bytes, kind: str) -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
-
-
-def _command(folder: RunFolder) -> str:
-    file = folder.path / "overrides.yaml"
-    if not file.is_file():
-        return ""
-    lines = file.read_text(encoding="utf-8").splitlines()
-    return " ".join(line.removeprefix("- ") for line in lines)
-
-
-def _machine(folder: RunFolder) -> str:
-    try:
-        facts = json.loads((folder.path / "environment.json").read_text(encoding="utf-8"))
-        versions = ", ".join(f"{name} {value}" for name, value in facts["versions"].items())
-        return f"{facts['cpu']['model']}, {facts['cpu']['cores']} cores; {versions}"
-    except (OSError, ValueError, KeyError, TypeError):
-        return "environment.json cannot be read"

@@ -55,4 +55,10 @@ class Job:
     @property
     def name(self) -> str:
         """``run_name``, or model and scale."""
-        return str(self.config.run_name or f"{self.choices['model']}-x{self.config.scale}")
+        enlarged = "" if self.scale is None else f"-x{self.scale}"
+        return str(self.config.run_name or f"{self.choices['model']}{enlarged}")
+
+    @property
+    def scale(self) -> int | None:
+        """Enlargement; None of a network that enlarges nothing."""
+        return int(self.config.scale) if "scale" in self.config.model else None

@@ -1,0 +1,134 @@
+"""What a classifier says of a set, and what follows from it."""
+
+import csv
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from torch import Tensor
+
+from sr_experiments.metrics import classification_scores
+
+UNSURE = "unsure"
+SUSPICIOUS = 0.2  # a label that the network gives less than this is worth a look
+
+
+@dataclass(frozen=True)
+class Suspect:
+    """A picture whose label the network does not believe.
+
+    Attributes:
+        part: Where it is from.
+        index: Its place there.
+        name: Of the picture.
+        label: The class that its label says.
+        probability: Of that class.
+    """
+
+    part: str
+    index: int
+    name: str
+    label: str
+    probability: float
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Probabilities of a set of labelled pictures.
+
+    Attributes:
+        names: Of the pictures.
+        labels: (N,) int64.
+        probabilities: (N, classes).
+        loss: Of the whole set.
+        classes: Their names.
+        unsure: Probabilities between these two are neither yes nor no.
+    """
+
+    names: Sequence[str]
+    labels: Tensor
+    probabilities: Tensor
+    loss: float
+    classes: Sequence[str]
+    unsure: tuple[float, float]
+
+    @cached_property
+    def certainty(self) -> Tensor:
+        """(N,) what pictures are sorted by: see `certainty`."""
+        return certainty(self.probabilities)
+
+    @cached_property
+    def said(self) -> list[str]:
+        """What the network says of each picture: a class, or ``unsure``."""
+        return said(self.probabilities, self.classes, self.unsure)
+
+    @cached_property
+    def scores(self) -> dict[str, float]:
+        """Loss, every score, and the share of pictures that it is unsure of."""
+        share = self.said.count(UNSURE) / len(self.said)
+        scores = classification_scores(self.probabilities, self.labels)
+        return {"loss": self.loss, **scores, "unsure_share": share}
+
+    def of_label(self) -> Tensor:
+        """(N,) probability of the class that the label says."""
+        return self.probabilities.gather(1, self.labels[:, None])[:, 0]
+
+
+def certainty(probabilities: Tensor) -> Tensor:
+    """Probability of the second of two classes; of more, that of the most probable one, (N,)."""
+    return probabilities[:, 1] if probabilities.shape[1] == 2 else probabilities.amax(1)
+
+
+def said(
+    probabilities: Tensor, classes: Sequence[str], unsure: tuple[float, float]
+) -> list[str]:
+    """The most probable class of each picture, or ``unsure``.
+
+    Args:
+        probabilities: (N, classes).
+        classes: Their names.
+        unsure: Of two classes, pictures are unsure whose second class is between the two, ends
+            included; of more, those whose most probable class is below the second.
+    """
+    low, high = unsure
+    words = []
+    for value, index in zip(
+        certainty(probabilities).tolist(), probabilities.argmax(1).tolist(), strict=True
+    ):
+        doubtful = low <= value <= high if len(classes) == 2 else value < high
+        words.append(UNSURE if doubtful else classes[index])
+    return words
+
+
+def suspects(parts: Mapping[str, Predictions]) -> list[Suspect]:
+    """The likeliest label errors: what the network is surest that the label has wrong.
+
+    Args:
+        parts: By name.
+
+    Returns:
+        Every picture whose label gets less than ``SUSPICIOUS``, the likeliest error first.
+    """
+    return sorted(_suspects(parts), key=lambda found: found.probability)
+
+
+def _suspects(parts: Mapping[str, Predictions]) -> Iterator[Suspect]:
+    for part, predictions in parts.items():
+        for index, value in enumerate(predictions.of_label().tolist()):
+            if value < SUSPICIOUS:
+                label = predictions.classes[int(predictions.labels[index])]
+                yield Suspect(part, index, predictions.names[index], label, value)
+
+
+def as_csv(parts: Mapping[str, Predictions]) -> str:
+    """A row for each picture of each part: what it is, what the label says, what we say."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["part", "file", "label", "probability", "said"])
+    for part, predictions in parts.items():
+        for index, name in enumerate(predictions.names):
+            label = predictions.classes[int(predictions.labels[index])]
+            value = f"{float(predictions.certainty[index]):.6f}"
+            writer.writerow([part, name, label, value, predictions.said[index]])
+    return out.getvalue()

@@ -1,5 +1,6 @@
 """Measurements and records that accompany any training."""
 
+from sr_experiments.callbacks.channel_ranker import ChannelRanker
 from sr_experiments.callbacks.checkpoints import Checkpoints
 from sr_experiments.callbacks.early_stopping import EarlyStopping
 from sr_experiments.callbacks.health import Health
@@ -9,6 +10,7 @@ from sr_experiments.callbacks.run_record import RunRecord
 from sr_experiments.callbacks.weight_clip import WeightClip
 
 __all__ = [
+    "ChannelRanker",
     "Checkpoints",
     "EarlyStopping",
     "EpochLines",

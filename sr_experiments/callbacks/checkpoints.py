@@ -7,6 +7,7 @@ import lightning.pytorch as pl
 from lightning.pytorch.callbacks import Checkpoint
 
 from sr_experiments.functional.random_state import get_random_state, set_random_state
+from sr_experiments.tasks import Task
 
 
 class Checkpoints(Checkpoint):
@@ -43,7 +44,8 @@ class Checkpoints(Checkpoint):
         """Save; the better network first, so that ``last`` never knows of one that is not there."""
         score = float(trainer.callback_metrics[self.metric])
         better = score > self.best_score if self.higher_is_better else score < self.best_score
-        if better or self.best_epoch < 0:
+        newest = isinstance(pl_module, Task) and pl_module.newest_is_best
+        if better or newest or self.best_epoch < 0:
             self.best_score, self.best_epoch = score, trainer.current_epoch
             self._save(trainer, self.best)
         self._save(trainer, self.last)

@@ -18,17 +18,18 @@ import torch
 from sr_experiments.data import SRData
 from sr_experiments.deploy.runtimes import LiteRTRuntime
 from sr_experiments.deploy.scoring import predict_image
-from sr_experiments.deploy.tflite import int8_model
+from sr_experiments.deploy.tflite import half_model, int8_model
 from sr_experiments.errors import UserError
 from sr_experiments.metrics import psnr_rgb
+from sr_experiments.models import SRModel
 from sr_experiments.quantization.graph import Graph
-from sr_experiments.quantization.modes import NoQuantization, PostTraining
+from sr_experiments.quantization.modes import HalfPrecision, NoQuantization, PostTraining
 from sr_experiments.quantization.trace import trace
 from sr_experiments.tasks import SuperResolutionTask
 
 
 def measure(file: bytes, data: SRData, threads: int) -> float:
-    """Mean RGB PSNR, in dB, of an INT8 file on the validation images."""
+    """Mean RGB PSNR, in dB, of a TFLite file on the validation images."""
     runtime = LiteRTRuntime(file, threads=threads)
     return fmean(
         psnr_rgb(predict_image(runtime, low_res), high_res, data.scale)
@@ -40,7 +41,8 @@ class Int8Drop(pl.Callback):
     """Log ``val_int8/psnr``, ``val/int8_drop`` and what measuring took.
 
     Args:
-        mode: Quantisation to measure; `NoQuantization` measures nothing.
+        mode: Quantisation to measure; `HalfPrecision` logs ``val_fp16/psnr`` and
+            ``val/fp16_drop``, `NoQuantization` measures nothing.
         every: Validation epochs between two measurements.
         threads: Threads of LiteRT; None: as many as torch uses.
 
@@ -50,31 +52,33 @@ class Int8Drop(pl.Callback):
 
     def __init__(
         self,
-        mode: PostTraining | NoQuantization,
+        mode: PostTraining | HalfPrecision | NoQuantization,
         every: int = 1,
         threads: int | None = None,
     ) -> None:
         if every < 1:
             raise UserError(f"callbacks.int8_drop.every={every} is below 1")
         self.mode = mode
+        self.kind = "fp16" if isinstance(mode, HalfPrecision) else "int8"
         self.every = every
         self.threads = threads
         self.graph: Graph | None = None
+        self.traced: SRModel | None = None
         self.reference_psnr: float | None = None
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Trace once: the graph reads the live weights ever after. Measure a fixed reference."""
-        if not isinstance(self.mode, PostTraining):
+        if isinstance(self.mode, NoQuantization):
             return
         task = self._task(pl_module)
         if task.quantizer is None:
-            self.graph = trace(task.shipped)
+            self.traced, self.graph = task.shipped, trace(task.shipped)
         elif self.reference_psnr is None:
             self.reference_psnr = task.reference_psnr()
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Quantise, write, run and log."""
-        if not isinstance(self.mode, PostTraining) or trainer.sanity_checking:
+        if isinstance(self.mode, NoQuantization) or trainer.sanity_checking:
             return
         task = self._task(pl_module)
         reference = float(trainer.callback_metrics["val/psnr"])
@@ -87,19 +91,23 @@ class Int8Drop(pl.Callback):
         start = time.perf_counter()
         with torch.no_grad():
             psnr = measure(self.file(task), task.data, self.threads or torch.get_num_threads())
-        pl_module.log("val_int8/psnr", psnr, prog_bar=True, rank_zero_only=True)
-        pl_module.log("val/int8_drop", reference - psnr, prog_bar=True, rank_zero_only=True)
-        pl_module.log("time/int8", time.perf_counter() - start, rank_zero_only=True)
+        kind, drop = self.kind, reference - psnr
+        pl_module.log(f"val_{kind}/psnr", psnr, prog_bar=True, rank_zero_only=True)
+        pl_module.log(f"val/{kind}_drop", drop, prog_bar=True, rank_zero_only=True)
+        pl_module.log(f"time/{kind}", time.perf_counter() - start, rank_zero_only=True)
 
     def file(self, task: SuperResolutionTask) -> bytes:
-        """The INT8 file of the task's network as it is now."""
-        assert isinstance(self.mode, PostTraining)
+        """The INT8 or FP16 file of the task's network as it is now."""
         quantized = task.quantized()
-        if quantized is None:
-            self.graph = self.graph or trace(task.shipped)
-            calibration = self.mode.images(task.data).to(task.device)
-            quantized = self.mode.quantize(self.graph, calibration)
-        return int8_model(quantized)
+        if quantized is not None:
+            return int8_model(quantized)
+        if self.graph is None or self.traced is not task.shipped:
+            self.traced, self.graph = task.shipped, trace(task.shipped)
+        if isinstance(self.mode, HalfPrecision):
+            return half_model(self.graph)
+        assert isinstance(self.mode, PostTraining)
+        calibration = self.mode.images(task.data).to(task.device)
+        return int8_model(self.mode.quantize(self.graph, calibration))
 
     def state_dict(self) -> dict[str, float | None]:
         """What the fixed reference scored: a resumed run compares with the same number."""

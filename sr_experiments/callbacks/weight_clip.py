@@ -47,9 +47,11 @@ class WeightClip(pl.Callback):
         self.kernels: list[TrainedKernel] = []
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Find the kernels."""
+        """Find the kernels: also those of an FP32 twin, which trains as the network does."""
         assert isinstance(pl_module, SuperResolutionTask)
         self.kernels = trained_kernels(pl_module.network)
+        if pl_module.reference is not None and pl_module.reference.trains:
+            self.kernels += trained_kernels(pl_module.reference.network)
         if pl_module.reference is not None and pl_module.reference.trains:
             self.kernels += trained_kernels(pl_module.reference.network)
 

@@ -11,27 +11,29 @@ noise that the masks add, the entropy of the choices, and what the network costs
 
 Deviations, and what the facts leave open:
 - The factor of the logits is 0.01 at 100,000 steps and larger for shorter stages, so that a
-  logit can cross from 3 to below 0 in any. The annealing counts in shares of the stage.
+  logit can cross from 3 to below 0 in any; the second layer starts at zero, so that all do at 3.
+  The annealing counts in shares of the stage.
 - The cost is the weights of all convolutions: what an INT8 file weighs, and the operations of a
   picture where all layers work at one resolution. Those that no pruning can change count, too.
 - A convolution that would lose all channels keeps its best.
 """
 
-from collections.abc import Mapping
-from functools import partial
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from sr_experiments.errors import UserError
 from sr_experiments.models import SRModel
-from sr_experiments.pruning.wiring import wiring
+from sr_experiments.pruning.surgery import pruned_twin
+from sr_experiments.pruning.wiring import Conv, wiring
 
 SIDE = 3  # of the ones that a ranker sees, and of its first layer's kernels
 START = 3.0  # logit of a fresh channel: kept with 95 %
 LIMIT = 6.0
 GAIN = 1000.0  # factor of the logits times the steps of the stage
+RANKERS_LR = 1e-3  # for which that factor is made, whatever the network trains with
 
 
 class Weights(NamedTuple):
@@ -63,6 +65,9 @@ class Ranker(nn.Module):
         self.gain = gain
         self.first = nn.Conv2d(channels, channels, SIDE, padding=SIDE // 2, groups=channels)
         self.second = nn.Conv2d(channels, channels, 1)
+        nn.init.zeros_(self.second.weight)
+        assert self.second.bias is not None
+        nn.init.zeros_(self.second.bias)
 
     def forward(self) -> Tensor:
         """``(channels,)`` in [-6, 6]."""
@@ -108,8 +113,8 @@ class ChannelRanking(nn.Module):
         self.annealing = annealing
         self.temperature = temperature
         self.floor = floor
-        self.convs = wiring(network)
-        removable = [conv for conv in self.convs if conv.removable]
+        convs = wiring(network)
+        removable = [conv for conv in convs if conv.removable]
         if not removable:
             raise UserError(
                 f"no channel of {type(network).__name__} can be removed: additions, batch norms or "
@@ -119,11 +124,14 @@ class ChannelRanking(nn.Module):
         self.rankers = nn.ModuleList(
             Ranker(conv.channels, GAIN / total_steps) for conv in removable
         )
+        self.costs = [_Cost(conv) for conv in convs]
         self.whole = float(self.count({c.name: torch.ones(c.channels) for c in removable}))
         self.register_buffer("steps", torch.zeros((), dtype=torch.long))
         self.noise: dict[str, Tensor] = {}
-        for name, ranker in zip(self.names, self.rankers, strict=True):
-            network.get_submodule(name).register_forward_hook(partial(self._mask, name, ranker))
+        self._twins: list[SRModel] = []  # in a list, it is no submodule
+        self.register_load_state_dict_post_hook(lambda *_: self._twins.clear())
+        for index, name in enumerate(self.names):
+            network.get_submodule(name).register_forward_hook(self._mask_of(index))
 
     def logits(self) -> dict[str, Tensor]:
         """Of every channel that can go, by path of its convolution."""
@@ -140,12 +148,7 @@ class ChannelRanking(nn.Module):
 
     def count(self, kept: Mapping[str, Tensor]) -> Tensor:
         """Weights of all convolutions; ``kept`` says how far each channel is there, in [0, 1]."""
-        total = torch.zeros(())
-        for conv in self.convs:
-            made = kept[conv.name].sum() if conv.removable else conv.channels
-            read = sum(1.0 if item is None else kept[item[0]][item[1]] for item in conv.reads)
-            total = total + conv.area * read * made
-        return total
+        return torch.stack([cost.of(kept) for cost in self.costs]).sum()
 
     def terms(self) -> dict[str, Tensor]:
         """What a step minimises besides the loss, after a forward pass in training mode."""
@@ -154,9 +157,11 @@ class ChannelRanking(nn.Module):
         choice = torch.cat(list(kept.values()))
         entropy = -(torch.xlogy(choice, choice) + torch.xlogy(1 - choice, 1 - choice)).mean()
         cost = self.count(kept) / (self.target * self.whole)
+        noise = torch.stack(list(self.noise.values())).mean()
+        self.noise.clear()
         pressure = 1 - 0.1 ** (self.steps / (self.annealing * self.total_steps))
         return {
-            "ranker/noise": self.weights.noise * torch.stack(list(self.noise.values())).mean(),
+            "ranker/noise": self.weights.noise * noise,
             "ranker/entropy": self.weights.entropy * pressure * (entropy - self.floor).relu(),
             "ranker/cost": self.weights.cost * pressure * (cost - 1).relu(),
         }
@@ -164,20 +169,57 @@ class ChannelRanking(nn.Module):
     def advance(self) -> None:
         """Count a step."""
         self.steps += 1
+        self._twins.clear()
 
-    def _mask(
-        self, name: str, ranker: Ranker, conv: nn.Module, inputs: tuple[Tensor], output: Tensor
-    ) -> Tensor:
-        logits = ranker()
-        if not conv.training:
-            return output * _decided(logits).to(output).view(-1, 1, 1)
+    def twin(self, network: SRModel) -> SRModel:
+        """The folded network without the channels that go, the same until the next step.
+
+        Args:
+            network: The one that is ranked, or an average of its weights.
+        """
+        if not self._twins:
+            self._twins.append(pruned_twin(network, self.keep()))
+        return self._twins[0]
+
+    def _mask_of(self, index: int) -> Callable[[nn.Module, Any, Tensor], Tensor]:
+        # A function, not a bound method: copies of the network share it.
+        def mask(conv: nn.Module, inputs: Any, output: Tensor) -> Tensor:
+            logits: Tensor = self.rankers[index]()
+            if not conv.training:
+                return output * _decided(logits).to(output).view(-1, 1, 1)
+            masked = output * self._sample(logits).view(-1, 1, 1)
+            energy = output.square().sum() + torch.finfo(output.dtype).tiny
+            self.noise[self.names[index]] = (output - masked).square().sum() / energy
+            return masked
+
+        return mask
+
+    def _sample(self, logits: Tensor) -> Tensor:
         uniform = torch.rand_like(logits).clamp(1e-6, 1 - 1e-6)
         sample = ((logits + uniform.logit()) / self.temperature).sigmoid()
         spared = torch.rand_like(logits) < logits.sigmoid().mean()
-        masked = output * torch.where(spared, 1.0, sample).view(-1, 1, 1)
-        energy = output.square().sum() + torch.finfo(output.dtype).tiny
-        self.noise[name] = (output - masked).square().sum() / energy
-        return masked
+        return torch.where(spared, 1.0, sample)
+
+
+class _Cost:
+    """The weights of one convolution."""
+
+    def __init__(self, conv: Conv) -> None:
+        self.conv = conv
+        sources = [channel for channel in conv.reads if channel is not None]
+        self.fixed = len(conv.reads) - len(sources)
+        self.read = {
+            name: torch.tensor([index for source, index in sources if source == name])
+            for name in dict(sources)
+        }
+
+    def of(self, kept: Mapping[str, Tensor]) -> Tensor:
+        """How many, where ``kept`` says how far each channel is there."""
+        read = next(iter(kept.values())).new_full((), self.fixed, dtype=torch.float32)
+        for name, index in self.read.items():
+            read = read + kept[name][index.to(read.device)].sum()
+        made = kept[self.conv.name].sum() if self.conv.removable else self.conv.channels
+        return self.conv.area * read * made
 
 
 def _decided(logits: Tensor) -> Tensor:

@@ -35,13 +35,18 @@ def pruned_twin(network: SRModel, keep: Keep) -> SRModel:
     twin = collapse(network)
     for conv in wiring(network):
         weight, bias, slopes = _left(twin, conv, keep)
-        layer = twin.get_submodule(conv.name)
-        assert isinstance(layer, nn.Conv2d)
-        layer.weight, layer.bias = nn.Parameter(weight), nn.Parameter(bias)
-        layer.out_channels, layer.in_channels = weight.shape[:2]
+        twin.set_submodule(conv.name, _resized(twin.get_submodule(conv.name), weight, bias))
         for name, slope in slopes.items():
             twin.get_submodule(name).weight = nn.Parameter(slope)
     return twin
+
+
+def _resized(old: nn.Module, weight: Tensor, bias: Tensor) -> nn.Conv2d:
+    assert isinstance(old, nn.Conv2d)
+    made, read = weight.shape[:2]
+    conv = nn.Conv2d(read, made, old.kernel_size, old.stride, old.padding).to(weight)
+    set_kernel(conv, weight, bias)
+    return conv.eval()
 
 
 def pruned(

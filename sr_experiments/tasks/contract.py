@@ -67,6 +67,11 @@ class Task(pl.LightningModule):
     data: TrainingData
     iteration: int = 0
 
+    @property
+    def newest_is_best(self) -> bool:
+        """Whether what a stage leaves is its last network, whatever the metric says of it."""
+        return False
+
     @abstractmethod
     def preflight(self, choices: Mapping[str, str]) -> None:
         """Try everything that training, validation and the end of the run will do, in seconds.

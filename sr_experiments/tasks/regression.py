@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from sr_experiments.data import SRData
 from sr_experiments.errors import UserError
 from sr_experiments.models import SRModel
-from sr_experiments.quantization.modes import NoQuantization, PostTraining
+from sr_experiments.quantization.modes import HalfPrecision, NoQuantization, PostTraining
 from sr_experiments.tasks.base import (
     OptimizerFactory,
     SchedulerFactory,
@@ -40,6 +40,7 @@ class RegressionTask(SuperResolutionTask):
             learn from beside the pictures; None for none.
         distillation: ``weight`` and ``loss`` of the distance from the teacher's prediction.
         ema_decay: See `SuperResolutionTask`.
+        bias_rate: See `SuperResolutionTask`.
         channels_last: See `SuperResolutionTask`.
     """
 
@@ -52,11 +53,12 @@ class RegressionTask(SuperResolutionTask):
         scheduler: SchedulerFactory,
         *,
         total_steps: int,
-        quantization: PostTraining | NoQuantization | None = None,
+        quantization: PostTraining | HalfPrecision | NoQuantization | None = None,
         regularizers: Mapping[str, nn.Module] | None = None,
         teacher: SRModel | str | None = None,
         distillation: Mapping[str, Any] | None = None,
         ema_decay: float | None = None,
+        bias_rate: float = 1.0,
         channels_last: bool = True,
     ) -> None:
         super().__init__(
@@ -64,6 +66,7 @@ class RegressionTask(SuperResolutionTask):
             data,
             quantization=quantization,
             ema_decay=ema_decay,
+            bias_rate=bias_rate,
             channels_last=channels_last,
         )
         self.loss = loss
@@ -84,6 +87,8 @@ class RegressionTask(SuperResolutionTask):
         penalty = None if self.quantizer is None else self.quantizer.penalty()
         if penalty is not None:
             terms["sqcl"] = penalty
+        if self.ranking is not None:
+            terms |= self.ranking.terms()
         return terms
 
     def _terms(
@@ -124,6 +129,8 @@ class RegressionTask(SuperResolutionTask):
         """Count the batch, restore what must not train, and move the average."""
         self.iteration += 1
         self.network.after_step()
+        if self.ranking is not None:
+            self.ranking.advance()
         if self.average is not None:
             self.average.update_parameters(self.network)
         if self.reference is not None:
@@ -136,6 +143,8 @@ class RegressionTask(SuperResolutionTask):
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """The optimiser and its schedule."""
         optimizer: torch.optim.Optimizer = self.make_optimizer(self.parameter_groups())
+        for group in optimizer.param_groups:
+            group["lr"] *= group.get("rate", 1.0)
         scheduler = self.make_scheduler(optimizer, total_steps=self.total_steps)
         return self.scheduled(optimizer, scheduler)
 

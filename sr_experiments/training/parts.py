@@ -8,6 +8,7 @@ import lightning.pytorch as pl
 import torch
 from torch import nn
 
+from sr_experiments.callbacks import ChannelRanker
 from sr_experiments.configuration.stages import Stage
 from sr_experiments.errors import UserError
 from sr_experiments.models import SavedModel
@@ -83,6 +84,9 @@ def build(stage: Stage, left: Mapping[str, SavedModel] | None = None) -> Parts:
         **_teacher(stage, left),
     )
     callbacks = [make(node, f"callbacks.{name}") for name, node in config.callbacks.items()]
+    for callback in callbacks:
+        if isinstance(callback, ChannelRanker):
+            callback.attach(task, start.model)
     return Parts(start.network, start.model, task, epochs, callbacks, start.note)
 
 

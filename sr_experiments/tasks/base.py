@@ -18,15 +18,16 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from sr_experiments.data import SRData
-from sr_experiments.deploy.tflite import int8_model
+from sr_experiments.deploy.tflite import half_model, int8_model
 from sr_experiments.errors import UserError, blaming
 from sr_experiments.functional.pixels import to_float, to_uint8
 from sr_experiments.metrics import psnr_rgb, ssim_rgb
 from sr_experiments.models import SRModel, collapse
 from sr_experiments.optim import ExponentialMovingAverage
+from sr_experiments.pruning import RANKERS_LR, ChannelRanking, pruned
 from sr_experiments.quantization.fake import QuantizedGraph
 from sr_experiments.quantization.graph import Graph
-from sr_experiments.quantization.modes import NoQuantization, PostTraining
+from sr_experiments.quantization.modes import HalfPrecision, NoQuantization, PostTraining
 from sr_experiments.quantization.qat import QuantizationAware, QuantizationTraining
 from sr_experiments.quantization.trace import trace
 from sr_experiments.reporting.finish import finish
@@ -52,12 +53,17 @@ class SuperResolutionTask(Task):
         quantization: How the INT8 file is made, and whether it trains; none of it by default.
         ema_decay: Decay per step of an exponential moving average of the weights, which is
             then what is validated and shipped; None ships the trained weights themselves.
+        bias_rate: Factor on the learning rate of biases. Adam moves every parameter by about the
+            learning rate, so a network of pixels in 0..255 moves its biases 255 times less,
+            measured by its signals, than the same network of pixels in [0, 1]: 1/255 trains as
+            such a network does.
         channels_last: Keep activations in NHWC memory order, which CPUs and tensor cores
             prefer.
 
     Attributes:
         quantizer: The ranges of quantisation-aware training; None without.
         reference: The FP32 network that its INT8 file is compared with; None without.
+        ranking: What decides which channels go when the stage is over; None keeps them all.
     """
 
     network: SRModel
@@ -68,20 +74,25 @@ class SuperResolutionTask(Task):
         network: SRModel,
         data: SRData,
         *,
-        quantization: PostTraining | NoQuantization | None = None,
+        quantization: PostTraining | HalfPrecision | NoQuantization | None = None,
         ema_decay: float | None = None,
+        bias_rate: float = 1.0,
         channels_last: bool = True,
     ) -> None:
         super().__init__()
         if ema_decay is not None and not 0 < ema_decay < 1:
             raise UserError(f"task.ema_decay={ema_decay} is not between 0 and 1")
+        if not bias_rate > 0:
+            raise UserError(f"task.bias_rate={bias_rate} is not above 0")
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.network = network.to(memory_format=self.memory_format)
         self.average = ExponentialMovingAverage(network, ema_decay) if ema_decay else None
+        self.bias_rate = bias_rate
         self.data = data
         self.quantization = quantization
         self.quantizer: QuantizationTraining | None = None
         self.reference: Reference | None = None
+        self.ranking: ChannelRanking | None = None
         self._shipped_graph: Graph | None = None
 
     def setup(self, stage: str) -> None:
@@ -112,12 +123,22 @@ class SuperResolutionTask(Task):
         return self.quantizer.quantized(self._shipped_graph)
 
     @property
-    def shipped(self) -> SRModel:
-        """The network that is validated, exported and shipped."""
+    def trained(self) -> SRModel:
+        """The network, or the average of its weights."""
         if self.average is None:
             return self.network
         assert isinstance(self.average.module, SRModel)
         return self.average.module
+
+    @property
+    def shipped(self) -> SRModel:
+        """The network that is validated, exported and shipped; without the channels that go."""
+        return self.trained if self.ranking is None else self.ranking.twin(self.trained)
+
+    @property
+    def newest_is_best(self) -> bool:
+        """While channels are chosen, later networks have fewer: the last one is what is wanted."""
+        return self.ranking is not None
 
     def forward(self, low_res: Tensor) -> Tensor:
         """Enlarge a batch, (N, 3, H, W) in [0, 1], as the network that is shipped does."""
@@ -136,14 +157,27 @@ class SuperResolutionTask(Task):
         return prediction
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """What an optimiser trains: the network, an FP32 twin, and learned ranges undecayed."""
+        """What an optimiser trains: the network, an FP32 twin, and ranges and rankers undecayed."""
         network = trainable_parameters(self.network)
         if self.reference is not None:
             network += trainable_parameters(self.reference)
         groups: list[dict[str, Any]] = [{"params": network}]
+        if self.bias_rate != 1:
+            named = [*self.network.named_parameters()]
+            if self.reference is not None:
+                named += self.reference.named_parameters()
+            biases = {id(value) for name, value in named if name.rpartition(".")[2] == "bias"}
+            groups = [
+                {"params": [value for value in network if id(value) not in biases]},
+                {"params": [value for value in network if id(value) in biases]},
+            ]
+            groups[1]["rate"] = self.bias_rate
         ranges = [] if self.quantizer is None else trainable_parameters(self.quantizer)
         if ranges:
             groups.append({"params": ranges, "weight_decay": 0.0})
+        if self.ranking is not None:
+            rankers = list(self.ranking.parameters())
+            groups.append({"params": rankers, "lr": RANKERS_LR, "weight_decay": 0.0})
         return groups
 
     def configure_gradient_clipping(
@@ -287,12 +321,14 @@ class SuperResolutionTask(Task):
                 f"{tuple(high_res.shape)}: check scale={data.scale}"
             )
         mode = self.quantization
+        if isinstance(mode, PostTraining | HalfPrecision) and not network.deployable:
+            raise UserError(
+                f"model={choices['model']} cannot be quantised: {network.reason}\n"
+                "  add quantization=none"
+            )
+        if isinstance(mode, HalfPrecision):
+            half_model(trace(network), height=8, width=8)
         if isinstance(mode, PostTraining):
-            if not network.deployable:
-                raise UserError(
-                    f"model={choices['model']} cannot be quantised: {network.reason}\n"
-                    "  add quantization=none"
-                )
             data.calibration_files(mode.calibration_set)
         if isinstance(mode, QuantizationAware):
             self.start_quantization(mode, low_res)
@@ -309,12 +345,14 @@ class SuperResolutionTask(Task):
 
     def outcome(self, config: Mapping[str, Any]) -> tuple[nn.Module, dict[str, Any]]:
         """The network that would ship, unfolded; see `Task`."""
-        self.shipped.quantized |= isinstance(self.quantization, QuantizationAware)
-        return self.shipped, dict(config)
+        self.trained.quantized |= isinstance(self.quantization, QuantizationAware)
+        if self.ranking is not None:
+            return pruned(self.trained, config, self.ranking.keep())
+        return self.trained, dict(config)
 
     def finish(self, folder: RunFolder, config: Mapping[str, Any], threads: int) -> dict[str, Any]:
         """Write the shipped files, score them on every test set and draw pictures; see `Task`."""
-        network, _ = self.cpu().outcome(config)
+        network, config = self.cpu().outcome(config)
         assert isinstance(network, SRModel)
         quantized = self.quantized()
         if quantized is None and isinstance(self.quantization, PostTraining):
@@ -323,7 +361,8 @@ class SuperResolutionTask(Task):
         compared = None
         if self.reference is not None:
             compared = self.reference.shipped, self.reference.words
-        shipped = ship(network, config, folder.path, quantized, compared)
+        half = isinstance(self.quantization, HalfPrecision)
+        shipped = ship(network, config, folder.path, quantized, half, compared)
         return finish(folder, shipped, self.data, threads)
 
 

@@ -30,7 +30,7 @@ class Options(DataOptions, RuntimeOptions):
     file           or a .tflite (also of others), .onnx or .safetensors file
     model          or a network that needs no training: bicubic
     scale          enlargement of model; null: 3
-    runtime        only int8, fp32 (LiteRT), torch or onnx
+    runtime        only int8, fp16, fp32 (LiteRT), torch, torch_fp16 or onnx
     height, width  of the low-res frame; null: 360 and 640, or what a file is fixed to
     runs           runs that count
     warmup         runs before them that do not

@@ -30,7 +30,7 @@ class Options(DataOptions, RuntimeOptions):
     scale          enlargement of model; null: 3
     data           set or [sets]; null: every benchmark set at hand and the test photo
     root           folder of images that data=folder means
-    runtime        only int8, fp32 (LiteRT), torch or onnx
+    runtime        only int8, fp16, fp32 (LiteRT), torch, torch_fp16 or onnx
     self_ensemble  mean over the 8 orientations of each image: 8 times as slow, a little better
     per_image      a row per image; null: for small sets
     output         .json or .csv file for the scores of every image

@@ -41,7 +41,8 @@ class Options(RuntimeOptions):
     file       or a .tflite (also of others), .onnx or .safetensors file
     model      or a network that needs no training: bicubic
     scale      enlargement of model; null: 3
-    runtime    int8 or fp32 (LiteRT), torch or onnx; null: the first of these that the run has
+    runtime    int8, fp16, fp32 (LiteRT), torch, torch_fp16 or onnx; null: the first of these
+               that the run has
     threads    CPU threads; null: all
     device     of torch: cpu, cuda
     """

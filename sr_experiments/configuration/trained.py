@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from sr_experiments.deploy.runtimes import Runtime
     from sr_experiments.models import SRModel
 
-RUNTIMES = ("int8", "fp32", "torch", "onnx")
-SHIPPED = {"int8": "model_int8.tflite", "fp32": "model_fp32.tflite"}
+RUNTIMES = ("int8", "fp16", "fp32", "torch", "torch_fp16", "onnx")
+ASKED_FOR = ("fp16", "torch_fp16")  # half precision is not made unless it is named
+SHIPPED = {"int8": "model_int8.tflite", "fp16": "model_fp16.tflite", "fp32": "model_fp32.tflite"}
 WEIGHTS = "model.safetensors"
 DEFAULT_SCALE = 3
 
@@ -51,7 +52,7 @@ class Trained:
         names = [name for name in self.files if name not in RUNTIMES]
         only_torch = not self.files and self.build is not None and not self.build().deployable
         for name in RUNTIMES:
-            made = self.build is not None and name != "int8"
+            made = self.build is not None and name != "int8" and name not in ASKED_FOR
             if name != "torch" and only_torch:
                 made = False
             if name == "onnx" and importlib.util.find_spec("onnxruntime") is None:
@@ -101,17 +102,19 @@ class Trained:
         torch.set_num_threads(self.threads)
         from sr_experiments.deploy import runtimes
 
-        if name == "torch":
+        if name in ("torch", "torch_fp16"):
             _check_device(self.device)
-            return runtimes.TorchRuntime(network, device=self.device)
+            half = name == "torch_fp16"
+            return runtimes.TorchRuntime(network, device=self.device, half=half)
         from sr_experiments.models import collapse
         from sr_experiments.quantization.trace import trace
 
         graph = trace(collapse(network))
-        if name == "fp32":
-            from sr_experiments.deploy.tflite import float_model
+        if name in ("fp32", "fp16"):
+            from sr_experiments.deploy.tflite import float_model, half_model
 
-            return runtimes.LiteRTRuntime(float_model(graph), threads=self.threads)
+            write = float_model if name == "fp32" else half_model
+            return runtimes.LiteRTRuntime(write(graph), threads=self.threads)
         from sr_experiments.deploy.onnx import onnx_model
 
         return runtimes.ONNXRuntime(onnx_model(graph), threads=self.threads)

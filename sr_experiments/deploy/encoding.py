@@ -19,6 +19,7 @@ from sr_experiments.quantization.params import QMAX, QMIN, WEIGHT_MAX, QParams, 
 
 Encoded = tuple[NDArray[Any], Quantization | None]
 FLOAT = np.dtype(np.float32)
+HALF = np.dtype(np.float16)
 INT8 = np.dtype(np.int8)
 
 
@@ -78,6 +79,19 @@ class FloatEncoding:
     def inside(self, name: str, value: float) -> bool:
         """Every number does."""
         return True
+
+
+class HalfEncoding(FloatEncoding):
+    """Activations float32; kernels and slopes are held as float16 and widened when read."""
+
+    def kernel(self, node: Conv) -> tuple[Encoded, Encoded]:
+        """The live kernel, rounded to float16."""
+        (weight, _), (bias, _) = super().kernel(node)
+        return (weight.astype(HALF), None), (bias.astype(HALF), None)
+
+    def slope(self, node: PReLU) -> Encoded:
+        """The live slopes, rounded to float16."""
+        return super().slope(node)[0].astype(HALF), None
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ ALIGNMENT = 16
 
 _TYPES = {
     np.dtype(np.float32): schema.TensorType.FLOAT32,
+    np.dtype(np.float16): schema.TensorType.FLOAT16,
     np.dtype(np.int8): schema.TensorType.INT8,
     np.dtype(np.uint8): schema.TensorType.UINT8,
     np.dtype(np.int32): schema.TensorType.INT32,
@@ -50,12 +51,12 @@ class FlatModel:
 
     def activation(
         self,
-        shape: tuple[int, int, int, int],
+        shape: tuple[int, ...],
         dtype: np.dtype[Any],
         quantization: Quantization | None,
         resizable: bool,
     ) -> int:
-        """Add a tensor that is computed, NHWC; ``resizable`` leaves height and width open."""
+        """Add a tensor that is computed; ``resizable`` leaves height and width (NHWC) open."""
         signature = (shape[0], -1, -1, shape[3]) if resizable else None
         return self._tensor(shape, dtype, quantization, 0, signature)
 

@@ -25,15 +25,18 @@ from ai_edge_litert.schema_py_generated import (
     MirrorPadOptionsT,
     Padding,
 )
+from numpy.typing import NDArray
 
 from sr_experiments.deploy.encoding import (
     FLOAT,
+    HALF,
     INT8,
     Encoding,
     FloatEncoding,
+    HalfEncoding,
     Int8Encoding,
 )
-from sr_experiments.deploy.flatbuffer import FlatModel
+from sr_experiments.deploy.flatbuffer import FlatModel, Quantization
 from sr_experiments.quantization.fake import QuantizedGraph
 from sr_experiments.quantization.graph import (
     Add,
@@ -72,6 +75,7 @@ _INT8_VERSIONS = {
     BuiltinOperator.RELU6: 2,
 }
 GROUPED_CONV_VERSION = 6
+HALF_DEQUANTIZE_VERSION = 3
 
 # Fused activations as operators of their own.
 _ALONE = {
@@ -104,6 +108,16 @@ def float_model(graph: Graph, height: int = 360, width: int = 640, resizable: bo
     """
     writer = _Writer(graph, FloatEncoding(), height, width, resizable)
     return writer.file("float32", "float32")
+
+
+@torch.no_grad()
+def half_model(graph: Graph, height: int = 360, width: int = 640, resizable: bool = True) -> bytes:
+    """Write the file whose weights are float16, half as large as `float_model`'s.
+
+    As the stock converter has it: a DEQUANTIZE widens each constant. CPUs then compute in
+    float32; GPU and NPU drivers take the float16 weights themselves.
+    """
+    return _Writer(graph, HalfEncoding(), height, width, resizable).file("float32", "float32")
 
 
 @torch.no_grad()
@@ -174,7 +188,7 @@ class _Writer:
             self.chain(node, size, sources, *alone, *clips)
         elif isinstance(node, PReLU):
             slope, quantization = self.encoding.slope(node)
-            constant = self.flat.constant(slope.reshape(1, 1, -1), quantization)
+            constant = self.constant(slope.reshape(1, 1, -1), quantization)
             self.chain(node, size, sources, Operation(BuiltinOperator.PRELU, (constant,)))
         elif isinstance(node, Concat):
             self.concat(node, sources)
@@ -224,7 +238,7 @@ class _Writer:
         weight = weight.transpose((1, 2, 3, 0) if depthwise else (0, 2, 3, 1))
         operation = Operation(
             BuiltinOperator.DEPTHWISE_CONV_2D if depthwise else BuiltinOperator.CONV_2D,
-            (self.flat.constant(weight, scales), self.flat.constant(*bias)),
+            (self.constant(weight, scales), self.constant(*bias)),
             options,
             grouped=node.groups > 1 and not depthwise,
         )
@@ -304,6 +318,15 @@ class _Writer:
             quantization = replace(quantization, zero_points=shifted)
         shape = (1, *size, node.channels)
         return self.flat.activation(shape, dtype, quantization, self.resizable)
+
+    def constant(self, value: NDArray[Any], quantization: Quantization | None) -> int:
+        """Add weights; float16 ones with the operator that widens them."""
+        held = self.flat.constant(value, quantization)
+        if value.dtype != HALF:
+            return held
+        widened = self.flat.activation(value.shape, FLOAT, None, False)
+        self.flat.operator(BuiltinOperator.DEQUANTIZE, HALF_DEQUANTIZE_VERSION, [held], widened)
+        return widened
 
     def pads(self, padding: tuple[int, int, int, int]) -> int:
         """Add the table of a padding operator: before and after, for each axis of NHWC."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from functools import cached_property
 
@@ -19,12 +20,13 @@ class TorchRuntime:
     """A network on a device, in evaluation mode while it runs.
 
     Args:
-        model: Moved to the device.
+        model: Moved to the device; with ``half`` a copy of it.
         device: Of torch.
         channels_last: Keep pixels, not planes, together in memory, which is faster on most CPUs.
+        half: Weights and activations in float16, and the arithmetic as the device does it.
 
     Attributes:
-        name: ``torch``.
+        name: ``torch`` and how.
         scale: The network's.
         input_size: None: any.
     """
@@ -32,12 +34,18 @@ class TorchRuntime:
     input_size: tuple[int, int] | None = None
 
     def __init__(
-        self, model: SRModel, device: str | torch.device = "cpu", channels_last: bool = False
+        self,
+        model: SRModel,
+        device: str | torch.device = "cpu",
+        channels_last: bool = False,
+        half: bool = False,
     ) -> None:
         self._format = torch.channels_last if channels_last else torch.contiguous_format
         self._device = torch.device(device)
+        self._dtype = torch.float16 if half else torch.float32
+        model = copy.deepcopy(model).half() if half else model
         self.model = model.to(self._device).to(memory_format=self._format)
-        self.name = f"torch{' channels-last' if channels_last else ''}"
+        self.name = f"torch{' fp16' if half else ''}{' channels-last' if channels_last else ''}"
         self.scale = model.scale
 
     @property
@@ -56,7 +64,8 @@ class TorchRuntime:
     def predict(self, low_res: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Enlarge ``(N, H, W, 3)``; ``(N, scale * H, scale * W, 3)`` in 0..255, not rounded."""
         prediction = self._run(self._image(low_res))
-        pixels: NDArray[np.float32] = prediction.permute(0, 2, 3, 1).mul(255).cpu().numpy()
+        prediction = prediction.permute(0, 2, 3, 1).float()
+        pixels: NDArray[np.float32] = prediction.mul(255).cpu().numpy()
         return pixels
 
     def prepare(self, low_res: NDArray[np.uint8]) -> Callable[[], object]:
@@ -73,7 +82,7 @@ class TorchRuntime:
     def _image(self, low_res: NDArray[np.uint8]) -> Tensor:
         image = torch.from_numpy(np.ascontiguousarray(low_res)).to(self._device)
         image = image.permute(0, 3, 1, 2).float() / 255
-        return image.contiguous(memory_format=self._format)
+        return image.to(self._dtype).contiguous(memory_format=self._format)
 
     def _run(self, image: Tensor) -> Tensor:
         training = self.model.training

@@ -2,13 +2,21 @@
 
 from sr_experiments.quantization.fake import QuantizedGraph
 from sr_experiments.quantization.graph import Graph, receptive_radius
-from sr_experiments.quantization.modes import NoQuantization, PostTraining
+from sr_experiments.quantization.modes import HalfPrecision, NoQuantization, PostTraining
 from sr_experiments.quantization.qat import QuantizationAware, QuantizationTraining
-from sr_experiments.quantization.ranges import LeastSquares, MinMax, MovingAverage, Percentile
+from sr_experiments.quantization.ranges import (
+    Entropy,
+    LeastSquares,
+    MinMax,
+    MovingAverage,
+    Percentile,
+)
 from sr_experiments.quantization.trace import UnsupportedOperator, trace
 
 __all__ = [
+    "Entropy",
     "Graph",
+    "HalfPrecision",
     "LeastSquares",
     "MinMax",
     "MovingAverage",

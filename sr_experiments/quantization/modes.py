@@ -37,6 +37,15 @@ class NoQuantization:
 
 
 @dataclass(frozen=True)
+class HalfPrecision:
+    """Weights rounded to float16: half the file, for devices that compute in float16.
+
+    The file is measured as LiteRT runs it on a CPU, in float32 on the rounded weights; GPUs and
+    NPUs round activations, too, which ``evaluate runtime=torch_fp16`` shows.
+    """
+
+
+@dataclass(frozen=True)
 class PostTraining:
     """Quantise the network as it is, with ranges measured on calibration images.
 

@@ -2,9 +2,11 @@
 
 import io
 from collections.abc import Mapping, Sequence
+from functools import partial
 from statistics import fmean
 from typing import Any
 
+import torch
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
@@ -22,6 +24,7 @@ from sr_experiments.reporting.scores import Predictor, SetScore
 from sr_experiments.reporting.shipping import HEIGHT, WIDTH, Shipped
 from sr_experiments.reporting.strips import comparison_strip
 
+LABELS = {"fp32": "FP32", "int8": "INT8", "fp16": "FP16", "fp16_cuda": "FP16 on the GPU"}
 LATENCY_RUNS = 15
 STRIPS = 8  # pictures drawn per set
 
@@ -33,21 +36,27 @@ def finish(folder: RunFolder, shipped: Shipped, data: SRData, threads: int) -> d
         The values that ``summary.json`` gains.
     """
     fp32 = TorchRuntime(shipped.network)
-    predictors: dict[str, Predictor] = {"fp32": lambda image: predict_image(fp32, image)}
-    if shipped.int8 is not None:
-        int8 = LiteRTRuntime(shipped.int8, threads=threads)
-        predictors["int8"] = lambda image: predict_image(int8, image)
+    predictors: dict[str, Predictor] = {"fp32": partial(predict_image, fp32)}
+    latency: dict[str, dict[str, Any]] = {}
+    files = {"int8": shipped.int8, "fp16": shipped.fp16}
+    for key, file in files.items():
+        if file is not None:
+            predictors[key] = partial(predict_image, LiteRTRuntime(file, threads=threads))
+    if shipped.fp16 is not None and torch.cuda.is_available():
+        half = TorchRuntime(shipped.network, device="cuda", half=True)
+        predictors["fp16_cuda"] = partial(predict_image, half)
     scores: dict[str, dict[str, SetScore]] = {}
     for name, pairs in data.test_sets().items():
         remembered = {key: _Remember(predict) for key, predict in predictors.items()}
         scores[name] = score_networks(pairs, remembered, data.scale)
-        labels = {BASELINE: BASELINE, "fp32": "FP32", "int8": "INT8"}
+        labels = {BASELINE: BASELINE} | {key: LABELS[key] for key in predictors}
         if shipped.reference is not None:
             labels["fp32"] = "FP32 reference"
         _draw(folder, name, pairs, remembered, labels, data.scale)
-    latency = None
-    if shipped.int8 is not None:
-        latency = measure(LiteRTRuntime(shipped.int8, threads=threads), HEIGHT, WIDTH, LATENCY_RUNS)
+    for key, file in files.items():
+        if file is not None:
+            runtime = LiteRTRuntime(file, threads=threads)
+            latency[key] = measure(runtime, HEIGHT, WIDTH, LATENCY_RUNS).summary()
     values: dict[str, Any] = {
         "params": shipped.parameters,
         "fp32_reference": shipped.reference,
@@ -56,25 +65,31 @@ def finish(folder: RunFolder, shipped: Shipped, data: SRData, threads: int) -> d
             name: {key: score.mean for key, score in by_key.items()}
             for name, by_key in scores.items()
         },
-        "int8_drop": _validation_drop(predictors, data),
+        "int8_drop": _validation_drop(predictors, "int8", data),
         "tflite_bytes": None if shipped.int8 is None else shipped.int8.stat().st_size,
-        "latency_ms": None if latency is None else latency.summary(),
+        "latency_ms": latency.get("int8"),
     }
+    if shipped.fp16 is not None:
+        values["fp16"] = {
+            "drop": _validation_drop(predictors, "fp16", data),
+            "tflite_bytes": shipped.fp16.stat().st_size,
+            "latency_ms": latency["fp16"],
+        }
     print_table(values, data.missing)
     return values
 
 
-def _validation_drop(predictors: Mapping[str, Predictor], data: SRData) -> float | None:
-    if "int8" not in predictors:
+def _validation_drop(predictors: Mapping[str, Predictor], kind: str, data: SRData) -> float | None:
+    if kind not in predictors:
         return None
     psnr = {
         key: fmean(
             psnr_rgb(predictors[key](low_res), high_res, data.scale)
             for _, low_res, high_res in data.val_pairs()
         )
-        for key in ("fp32", "int8")
+        for key in ("fp32", kind)
     }
-    return psnr["fp32"] - psnr["int8"]
+    return psnr["fp32"] - psnr[kind]
 
 
 class _Remember:
@@ -119,13 +134,14 @@ def print_table(values: Mapping[str, Any], missing: Mapping[str, str]) -> None:
     """Print the results of a run: one row per test set."""
     table = Table(title="PSNR in dB: luma, border of the scale cut (RGB in brackets)")
     table.add_column("set")
-    measured = ("bicubic", "FP32", "INT8", "drop")
-    for column in measured if values["tflite_bytes"] is not None else measured[:2]:
+    tested = list(next(iter(values["test"].values()), {}))
+    kind = next((key for key in ("int8", "fp16") if key in tested), None)
+    for column in [*(LABELS.get(key, key) for key in tested), *(["drop"] if kind else [])]:
         table.add_column(column, justify="right")
     for name, rows in values["test"].items():
         cells = [f"{row['psnr_y']:.2f} ({row['psnr_rgb']:.2f})" for row in rows.values()]
-        if "int8" in rows:
-            cells.append(f"{rows['fp32']['psnr_y'] - rows['int8']['psnr_y']:+.3f}")
+        if kind:
+            cells.append(f"{rows['fp32']['psnr_y'] - rows[kind]['psnr_y']:+.3f}")
         table.add_row(name, *cells)
     console = Console()
     console.print(table)
@@ -136,12 +152,19 @@ def print_table(values: Mapping[str, Any], missing: Mapping[str, str]) -> None:
     facts = [f"{values['params']:,} parameters"]
     if values["macs"] is not None:
         facts.append(f"{values['macs'] / 1e9:.2f} GMAC at 640x360")
+    half = values.get("fp16")
+    if half is not None:
+        facts += _measured("FP16", half["tflite_bytes"], half["latency_ms"], half["drop"])
     if values["tflite_bytes"] is not None:
-        latency = values["latency_ms"]
-        facts += [
-            f"INT8 file {values['tflite_bytes'] / 1024:.1f} KiB",
-            f"{latency['median']:.1f} ms (+-{latency['spread']:.1f}) at {latency['size']} "
-            f"on {latency['threads']} threads of this CPU",
-            f"validation drop {values['int8_drop']:+.3f} dB",
-        ]
+        latency, drop = values["latency_ms"], values["int8_drop"]
+        facts += _measured("INT8", values["tflite_bytes"], latency, drop)
     console.print(", ".join(facts), highlight=False)
+
+
+def _measured(kind: str, size: int, latency: Mapping[str, Any], drop: float) -> list[str]:
+    return [
+        f"{kind} file {size / 1024:.1f} KiB",
+        f"{latency['median']:.1f} ms (+-{latency['spread']:.1f}) at {latency['size']} "
+        f"on {latency['threads']} threads of this CPU",
+        f"validation drop {drop:+.3f} dB",
+    ]

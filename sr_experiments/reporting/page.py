@@ -32,7 +32,7 @@ TEMPLATE = """<!doctype html>
 <h2>Quality</h2>
 <div class="scroll"><table>
 <caption>Luma PSNR in dB and SSIM, border of the scale cut, mean over images</caption>
-<tr><th>set</th><th>bicubic</th><th>FP32</th><th>INT8</th><th>drop, dB</th>
+<tr><th>set</th><th>bicubic</th><th>FP32</th><th>{{ kind }}</th><th>drop, dB</th>
 <th>published, FP32</th></tr>
 {% for row in rows %}<tr>{% for cell in row %}<td>{{ cell }}</td>{% endfor %}</tr>
 {% endfor %}</table></div>
@@ -47,8 +47,8 @@ command below says otherwise.</p>{% endif %}
 {% for row in stages[1:] %}<tr>{% for cell in row %}<td>{{ cell }}</td>{% endfor %}</tr>
 {% endfor %}</table></div>{% endif %}
 {% if curves %}<figure><img alt="PSNR and drop by epoch" src="{{ curves }}"><figcaption>RGB
-PSNR on the validation images: FP32, and the INT8 file of that epoch run by LiteRT; below, what
-INT8 costs. Dotted: a new stage.</figcaption>
+PSNR on the validation images: FP32, and the {{ kind }} file of that epoch run by LiteRT; below,
+what {{ kind }} costs. Dotted: a new stage.</figcaption>
 </figure>{% endif %}
 {% if strips %}<h2>Pictures</h2>
 {% for name, picture in strips %}<figure><img alt="{{ name }}" src="{{ picture }}">
@@ -86,7 +86,8 @@ def write_page(folder: RunFolder) -> Path:
         sources="; ".join(dict.fromkeys(figure.source for figure in figures.values())),
         stages=stage_rows(folder.stages()) if folder.stages() else [],
         reference=summary.get("fp32_reference"),
-        curves=_curves(folder),
+        kind=_kind(summary).upper(),
+        curves=_curves(folder, _kind(summary)),
         strips=[(path.stem, embed(path.read_bytes(), "png")) for path in strips],
         command=command(folder),
         machine=machine(folder),
@@ -109,7 +110,19 @@ def _facts(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
             (f"{latency['median']:.1f}", f"ms INT8, {latency['threads']} threads of this CPU"),
             (f"{summary['int8_drop']:+.3f}", "dB validation drop"),
         ]
+    if summary.get("fp16") is not None:
+        half = summary["fp16"]
+        facts += [
+            (f"{half['tflite_bytes'] / 1024:.1f}", "KiB FP16"),
+            (f"{half['latency_ms']['median']:.1f}", "ms FP16 file, on this CPU"),
+            (f"{half['drop']:+.3f}", "dB validation drop"),
+        ]
     return facts
+
+
+def _kind(summary: Mapping[str, Any]) -> str:
+    """Which file stands beside FP32."""
+    return "int8" if summary.get("fp16") is None else "fp16"
 
 
 def _figures(summary: Mapping[str, Any], network: str) -> dict[str, Figure]:
@@ -123,22 +136,23 @@ def _figures(summary: Mapping[str, Any], network: str) -> dict[str, Figure]:
 
 def _row(name: str, scores: Mapping[str, Any], figures: Mapping[str, Figure]) -> list[str]:
     cells = [name]
-    for key in ("bicubic", "fp32", "int8"):
+    kind = "fp16" if "fp16" in scores else "int8"
+    for key in ("bicubic", "fp32", kind):
         score = scores.get(key)
         cells.append(f"{score['psnr_y']:.2f} / {score['ssim_y']:.4f}" if score else "")
-    drop = scores["fp32"]["psnr_y"] - scores["int8"]["psnr_y"] if "int8" in scores else None
+    drop = scores["fp32"]["psnr_y"] - scores[kind]["psnr_y"] if kind in scores else None
     cells.append("" if drop is None else f"{drop:+.3f}")
     cells.append(f"{figures[name].psnr:.2f}" if name in figures else "")
     return cells
 
 
-def _curves(folder: RunFolder) -> str | None:
+def _curves(folder: RunFolder, kind: str) -> str | None:
     rows = folder.metrics()
     if len(rows) < 2:
         return None
     from matplotlib.figure import Figure as Canvas
 
-    measured = [row for row in rows if row.get("val_int8/psnr")]
+    measured = [row for row in rows if row.get(f"val_{kind}/psnr")]
     canvas = Canvas(figsize=(9, 4.6), layout="constrained")
     above, below = canvas.subplots(2, 1, sharex=True, height_ratios=(2, 1))
     epochs = [int(row["epoch"]) + 1 for row in rows]
@@ -147,9 +161,9 @@ def _curves(folder: RunFolder) -> str | None:
     above.plot(epochs, fp32, color=FP32_COLOUR, label="FP32", **dots)
     if measured:
         points = [int(row["epoch"]) + 1 for row in measured]
-        psnr = [float(row["val_int8/psnr"]) for row in measured]
-        above.plot(points, psnr, color=INT8_COLOUR, label="INT8", **dots)
-        drop = [float(row["val/int8_drop"]) for row in measured]
+        psnr = [float(row[f"val_{kind}/psnr"]) for row in measured]
+        above.plot(points, psnr, color=INT8_COLOUR, label=kind.upper(), **dots)
+        drop = [float(row[f"val/{kind}_drop"]) for row in measured]
         below.plot(points, drop, color=INT8_COLOUR, **dots)
         below.axhline(0, color="#888", linewidth=0.8)
     for row, after in itertools.pairwise(rows):

@@ -173,3 +173,19 @@ def test_a_second_quantised_stage_is_compared_with_the_last_stage_in_floating_po
     reference = Reference.of(chosen, stages["qat"].build(), None)
     assert not reference.trains
     assert not any(parameter.requires_grad for parameter in reference.parameters())
+
+
+def test_half_precision_ships_a_measured_file_of_float16_weights(tmp_path: Path) -> None:
+    made = run(tmp_path, "quantization=fp16", "trainer.epochs=1")
+    summary = json.loads((made / "summary.json").read_text())
+    half = summary["fp16"]
+    assert half["tflite_bytes"] == (made / "model_fp16.tflite").stat().st_size
+    assert half["tflite_bytes"] < 0.62 * (made / "model_fp32.tflite").stat().st_size
+    assert half["latency_ms"]["median"] > 0
+    assert {"bicubic", "fp32", "fp16"} <= set(summary["test"]["photos"])
+    assert summary["tflite_bytes"] is summary["int8_drop"] is None
+    (row,) = RunFolder(made).metrics()
+    drop = float(row["val/psnr"]) - float(row["val_fp16/psnr"])
+    assert drop == pytest.approx(float(row["val/fp16_drop"]), abs=1e-3)
+    assert half["drop"] == pytest.approx(drop, abs=1e-3)
+    assert "<th>FP16</th>" in (made / "report.html").read_text()

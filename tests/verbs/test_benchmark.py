@@ -87,7 +87,7 @@ def test_a_file_of_fixed_size_is_timed_at_that_size(run: Path, tmp_path: Path) -
         (["psnr=30", "data=set5"], "use one of them"),
         (["output=speed.csv"], r"ends in \.json"),
         (["threads=0"], "threads=0 is below 1"),
-        (["runtime=tensorrt"], "use int8, fp32, torch, onnx"),
+        (["runtime=tensorrt"], "use int8, fp16, fp32, torch, torch_fp16, onnx"),
         (["runtime=torch", "device=tpu"], "device=tpu is not cpu, cuda"),
     ],
 )

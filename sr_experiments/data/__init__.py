@@ -1,5 +1,6 @@
 """Sources, degradation, the packed store, sampling and the data of an experiment."""
 
+from sr_experiments.data.cifar10 import Cifar10Data
 from sr_experiments.data.datamodule import SRData, default_cache_dir
 from sr_experiments.data.finding import ImageFile, find_images
 from sr_experiments.data.images import image_size, load_image
@@ -12,6 +13,7 @@ from sr_experiments.data.store import PackedImages, Pair, pack, packed
 
 __all__ = [
     "SOURCES",
+    "Cifar10Data",
     "ImageFile",
     "LabelledData",
     "LabelledFile",

@@ -8,7 +8,14 @@ from sr_experiments.models.base import SRModel, count_parameters
 from sr_experiments.models.bicubic import Bicubic
 from sr_experiments.models.bilibili import BilibiliNet
 from sr_experiments.models.boenet import BOENet
-from sr_experiments.models.classifiers import Classifier, GlassesCNN, TimmClassifier
+from sr_experiments.models.classifiers import (
+    DPN,
+    CifarResNet,
+    Classifier,
+    GlassesCNN,
+    TimmCifar,
+    TimmClassifier,
+)
 from sr_experiments.models.collapse import collapse
 from sr_experiments.models.doublez import DoubleZ
 from sr_experiments.models.edsr import EDSR
@@ -42,6 +49,7 @@ from sr_experiments.models.xlsr import XLSR
 __all__ = [
     "ABPN",
     "ACSR",
+    "DPN",
     "EDSR",
     "ESPCN",
     "FSRCNN",
@@ -63,6 +71,7 @@ __all__ = [
     "BOENet",
     "Bicubic",
     "BilibiliNet",
+    "CifarResNet",
     "Classifier",
     "DoubleZ",
     "EMSRNet",
@@ -77,6 +86,7 @@ __all__ = [
     "SRResNet",
     "SavedModel",
     "SkipSkip",
+    "TimmCifar",
     "TimmClassifier",
     "VccipNet",
     "collapse",

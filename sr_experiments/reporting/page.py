@@ -17,6 +17,7 @@ from sr_experiments.reporting.page_parts import STYLE, command, embed, machine
 from sr_experiments.reporting.published import Figure, published
 from sr_experiments.reporting.run_folder import RunFolder
 from sr_experiments.reporting.stage_rows import stage_rows
+from sr_experiments.studies.page import GRADIENT_STUDY, write_study_page
 
 FP32_COLOUR, INT8_COLOUR = "#3b7dd8", "#d9822b"
 
@@ -73,6 +74,8 @@ def write_page(folder: RunFolder) -> Path:
     summary = folder.summary()
     if summary.get("kind") == CLASSIFICATION:
         return write_classifier_page(folder)
+    if summary.get("kind") == GRADIENT_STUDY:
+        return write_study_page(folder)
     config = folder.config()
     network = str(config.get("model", {}).get("_target_", "")).rpartition(".")[2]
     figures = _figures(summary, network)
@@ -179,4 +182,3 @@ def _curves(folder: RunFolder, kind: str) -> str | None:
     out = io.BytesIO()
     canvas.savefig(out, format="svg", metadata={"Date": None})
     return embed(out.getvalue(), "svg+xml")
-

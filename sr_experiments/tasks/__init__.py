@@ -2,12 +2,14 @@
 
 from sr_experiments.tasks.base import NonFiniteLossError, SuperResolutionTask
 from sr_experiments.tasks.classification import ClassificationTask
+from sr_experiments.tasks.classifier_study import ClassifierStudy
 from sr_experiments.tasks.contract import Task, TrainingData
 from sr_experiments.tasks.fitting import FitTask
 from sr_experiments.tasks.regression import RegressionTask
 
 __all__ = [
     "ClassificationTask",
+    "ClassifierStudy",
     "FitTask",
     "NonFiniteLossError",
     "RegressionTask",

@@ -1,0 +1,1 @@
+"""Mini-batch gradients: which batches stand for the whole set, and when."""

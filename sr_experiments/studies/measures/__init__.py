@@ -1,0 +1,20 @@
+"""What the pictures of a mini-batch study are sorted by."""
+
+from sr_experiments.studies.measures.base import Measure, in_order, measured
+from sr_experiments.studies.measures.colour import MeanColour
+from sr_experiments.studies.measures.edges import Edges
+from sr_experiments.studies.measures.intensity import Intensity
+from sr_experiments.studies.measures.perceptual import LPIPS, FeatureDistance
+from sr_experiments.studies.measures.shuffled import Shuffled
+
+__all__ = [
+    "LPIPS",
+    "Edges",
+    "FeatureDistance",
+    "Intensity",
+    "MeanColour",
+    "Measure",
+    "Shuffled",
+    "in_order",
+    "measured",
+]

@@ -52,7 +52,8 @@ class Triangular(Schedule):
     the one-cycle policy (Smith and Topin, arXiv:1708.07120) as torch's ``OneCycleLR`` has it.
 
     Args:
-        optimizer: All its groups get the same learning rate.
+        optimizer: All its groups get the same learning rate, times their ``rate`` if they have
+            one.
         total_steps: Iterations of the whole training.
         start: Learning rate of the first iteration, and of the first of each cycle.
         peak: Highest learning rate.
@@ -88,6 +89,11 @@ class Triangular(Schedule):
         if done < self.peak_at:
             return self._ramp(self.start, self.peak, done / self.peak_at)
         return self._ramp(self.peak, self.end, (done - self.peak_at) / (1 - self.peak_at))
+
+    def get_lr(self) -> list[float | Tensor]:
+        """The triangle, times the ``rate`` of each group."""
+        rates = [group.get("rate", 1.0) for group in self.optimizer.param_groups]
+        return [value * rate for value, rate in zip(super().get_lr(), rates, strict=True)]
 
     def _ramp(self, first: float, last: float, share: float) -> float:
         return _between(first, last, share if self.ramps == "linear" else _half_cosine(share))

@@ -29,15 +29,15 @@ def fit_task(stage: Stage, network: FittedModel, data: SRData) -> tuple[FitTask,
     name = stage.choices["model"]
     if not stage.single:
         raise UserError(f"model={name} is fitted in one go: leave stages out")
+    if stage.choices["quantization"] != NONE and _differs(stage.config, "quantization"):
+        raise UserError(
+            f"model={name} cannot be quantised: {network.reason}\n  add quantization=none"
+        )
     for key in UNUSED:
         if _differs(stage.config, key):
             raise UserError(
                 f"model={name} is fitted, not trained: {key} has no effect on it, leave it out"
             )
-    if stage.choices["quantization"] != NONE and _differs(stage.config, "quantization"):
-        raise UserError(
-            f"model={name} cannot be quantised: {network.reason}\n  add quantization=none"
-        )
     task = FitTask(network, data, seed=stage.config.seed, share=stage.config.budget)
     return task, f"model={name} is fitted and gets no TFLite file, FP32 or INT8: {network.reason}"
 

@@ -7,6 +7,7 @@ import pytest
 from sr_experiments.__main__ import _axes, _grid, main
 from sr_experiments.configuration.compose import check, compose
 from sr_experiments.configuration.locations import config_dir, groups, options
+from sr_experiments.configuration.stages import plan
 from sr_experiments.errors import UserError
 
 
@@ -74,6 +75,14 @@ def test_every_option_of_every_group_composes() -> None:
             continue
         for name in names:
             compose([f"{group}={name}"])
+
+
+def test_every_stage_of_every_experiment_composes() -> None:
+    names = groups()["experiment"]
+    assert {"scsrn/paper", "xlsr/photos"} <= set(names)
+    for name in names:
+        stages = plan([f"experiment={name}", "budget=0.0005"])
+        assert [stage.number for stage in stages] == list(range(1, len(stages) + 1))
 
 
 def test_every_sweep_composes_to_jobs_that_check() -> None:

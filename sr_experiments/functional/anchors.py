@@ -66,7 +66,7 @@ def nearest_anchor(rows: Tensor, anchors: Tensor) -> Tensor:
         >>> nearest_anchor(torch.tensor([[-9.0, 1.0], [1.0, 2.0]]), torch.eye(2)).tolist()
         [0, 1]
     """
-    parts = [(part @ anchors.T).abs().argmax(dim=1) for part in rows.split(ROWS)]
+    parts = [(part @ anchors.T).abs().argmax(dim=1) for part in torch.split(rows, ROWS)]
     return torch.cat(parts)
 
 
@@ -89,7 +89,7 @@ def apply_nearest(rows: Tensor, anchors: Tensor, matrices: Tensor) -> Tensor:
     nearest = nearest_anchor(rows.detach(), anchors)
     order = nearest.argsort(stable=True)
     counts = nearest.bincount(minlength=len(anchors)).tolist()
-    groups = rows[order].split(counts)
+    groups = torch.split(rows[order], counts)
     done = [group @ matrix.T for group, matrix in zip(groups, matrices, strict=True) if len(group)]
     result: Tensor = torch.cat(done)[order.argsort()]
     return result

@@ -24,7 +24,7 @@ class FitTask(SuperResolutionTask):
         share: Factor on the amount of training samples.
     """
 
-    network: FittedModel  # type: ignore[assignment]
+    network: FittedModel
 
     def __init__(
         self, network: FittedModel, data: SRData, *, seed: int = 1, share: float = 1.0

@@ -5,6 +5,7 @@ import json
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -30,8 +31,22 @@ WORDS = [
 ]
 
 
-def train(folder: Path, cache: Path, *, kill_at: int | None = None) -> int:
-    words = [*WORDS, f"paths.output_dir={folder}", f"paths.cache_dir={cache}"]
+STAGES = [
+    "data.steps_per_epoch=6",
+    "data.test=[photos:test]",
+    "trainer.threads=1",
+    "model=abpn",
+    "model.block=ecb",
+    "stages=[{name: fp32, epochs: 2, overrides: ['loss=l1', 'quantization=none']}, "
+    "{name: fused, epochs: 1, collapse: true, overrides: ['loss=mse', 'task.ema_decay=0.9']}, "
+    "{name: qat, epochs: 2, overrides: ['quantization=qat', 'optimizer.lr=1e-4']}]",
+]
+
+
+def train(
+    folder: Path, cache: Path, *, words: Sequence[str] = WORDS, kill_at: int | None = None
+) -> int:
+    words = [*words, f"paths.output_dir={folder}", f"paths.cache_dir={cache}"]
     start = ["-m", "sr_experiments"] if kill_at is None else ["-c", CHILD.format(iteration=kill_at)]
     return subprocess.run(
         [sys.executable, *start, *words], stdout=subprocess.DEVNULL, check=False
@@ -39,7 +54,7 @@ def train(folder: Path, cache: Path, *, kill_at: int | None = None) -> int:
 
 
 def only_run(folder: Path) -> Path:
-    (run,) = (folder / "xlsr-x3").iterdir()
+    ((run,),) = [list(path.iterdir()) for path in folder.iterdir()]
     return run
 
 
@@ -84,3 +99,23 @@ def test_kill_9_in_the_middle_of_an_epoch_changes_nothing(
     summary = json.loads((only_run(tmp_path) / "summary.json").read_text())
     assert summary["status"] == "finished"
     assert summary["train"]["steps"] == 36
+
+
+@pytest.mark.slow
+def test_kill_9_in_any_stage_goes_on_there(cache: Path, tmp_path: Path) -> None:
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    assert train(whole, cache, words=STAGES) == 0
+    # In the first stage's second epoch, the folded stage, the last stage's first and second.
+    for place in (8, 15, 20, 27):
+        assert train(killed, cache, words=STAGES, kill_at=place) == -signal.SIGKILL
+        summary = json.loads((only_run(killed) / "summary.json").read_text())
+        assert summary["status"] == "running"
+        over = [name for name, end in (("fp32", 12), ("fused", 18)) if end <= place]
+        assert [entry["name"] for entry in summary.get("stages", [])] == over
+    assert train(killed, cache, words=STAGES) == 0
+    assert digest(killed) == digest(whole)
+    integers = [only_run(folder) / "model_int8.tflite" for folder in (killed, whole)]
+    assert integers[0].read_bytes() == integers[1].read_bytes()
+    rows = (only_run(killed) / "metrics.csv").read_text().splitlines()
+    axes = [",".join(row.split(",")[:3]) for row in rows[1:]]
+    assert axes == ["0,6,fp32", "1,12,fp32", "2,18,fused", "3,24,qat", "4,30,qat"]

@@ -2,7 +2,7 @@
 
 A safetensors file whose metadata holds ``schema_version``, ``model`` (JSON: the class and its
 options), ``scale`` (of networks that enlarge), ``form`` (``training`` or ``collapsed``) and, after
-quantisation-aware training, ``quantized``.
+quantisation-aware training, ``ranges`` (JSON: the scales that it was trained with, or null).
 """
 
 import importlib
@@ -38,6 +38,7 @@ class SavedModel:
         tensors: Its state dict.
         where: What errors call it.
         quantized: Whether quantisation-aware training has moved its weights.
+        ranges: The scales that it was trained with, where they are known.
     """
 
     config: Mapping[str, Any]
@@ -45,6 +46,7 @@ class SavedModel:
     tensors: Mapping[str, Tensor]
     where: str
     quantized: bool = False
+    ranges: dict[str, Any] | None = None
 
     def empty(self) -> SRModel:
         """The network with fresh weights, in evaluation mode.
@@ -68,7 +70,7 @@ class SavedModel:
         """
         model = self.empty()
         self._fill(model)
-        model.fresh, model.quantized = False, self.quantized
+        model.fresh, model.quantized, model.ranges = False, self.quantized, self.ranges
         return model
 
     def classifier(self) -> Classifier:
@@ -127,7 +129,8 @@ def save_model(model: SRModel | Classifier, config: Mapping[str, Any], path: Pat
     if isinstance(model, SRModel):
         metadata |= {"scale": str(model.scale)}
         metadata |= {"form": "collapsed"} if model.collapsed else {}
-        metadata |= {"quantized": "true"} if model.quantized else {}
+        ranges = json.dumps(model.ranges, sort_keys=True)
+        metadata |= {"ranges": ranges} if model.quantized else {}
     tensors = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
     write_atomic(Path(path), _sorted_header(save(tensors, metadata)))
 
@@ -181,8 +184,9 @@ def read_model(path: Path | str) -> SavedModel:
         raise UserError(f"{path}: its metadata does not say which network it is.") from error
     if not isinstance(config, dict):
         raise UserError(f"{path}: its metadata does not say which network it is.")
-    collapsed, quantized = metadata.get("form") == "collapsed", "quantized" in metadata
-    return SavedModel(config, collapsed, tensors, str(path), quantized)
+    collapsed, quantized = metadata.get("form") == "collapsed", "ranges" in metadata
+    ranges = json.loads(metadata.get("ranges", "null"))
+    return SavedModel(config, collapsed, tensors, str(path), quantized, ranges)
 
 
 def _model_class(config: Mapping[str, Any], where: Path | str) -> type[SRModel] | type[Classifier]:

@@ -6,16 +6,13 @@ would have seen.
 """
 
 import copy
-import math
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from statistics import fmean
 from typing import Any
 
 import torch
-from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from sr_experiments.data import SRData
 from sr_experiments.deploy.tflite import half_model, int8_model
@@ -25,6 +22,7 @@ from sr_experiments.metrics import psnr_rgb, ssim_rgb
 from sr_experiments.models import SRModel, collapse
 from sr_experiments.optim import ExponentialMovingAverage
 from sr_experiments.pruning import RANKERS_LR, ChannelRanking, pruned
+from sr_experiments.quantization.description import description
 from sr_experiments.quantization.fake import QuantizedGraph
 from sr_experiments.quantization.graph import Graph
 from sr_experiments.quantization.modes import HalfPrecision, NoQuantization, PostTraining
@@ -33,18 +31,11 @@ from sr_experiments.quantization.trace import trace
 from sr_experiments.reporting.finish import finish
 from sr_experiments.reporting.run_folder import RunFolder
 from sr_experiments.reporting.shipping import ship
-from sr_experiments.tasks.contract import Task
 from sr_experiments.tasks.reference import Reference
-
-OptimizerFactory = Callable[..., torch.optim.Optimizer]
-SchedulerFactory = Callable[..., LRScheduler]
+from sr_experiments.tasks.scheduling import ScheduledTask
 
 
-class NonFiniteLossError(UserError):
-    """A loss term became NaN or infinite; the last good checkpoint stays."""
-
-
-class SuperResolutionTask(Task):
+class SuperResolutionTask(ScheduledTask):
     """Preflight, validation, averaging of weights, shipping and testing.
 
     Args:
@@ -84,6 +75,11 @@ class SuperResolutionTask(Task):
             raise UserError(f"task.ema_decay={ema_decay} is not between 0 and 1")
         if not bias_rate > 0:
             raise UserError(f"task.bias_rate={bias_rate} is not above 0")
+        if not isinstance(network, SRModel):
+            raise UserError(
+                f"{type(network).__name__} enlarges nothing: add task=classification, and data= "
+                "with labels"
+            )
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.network = network.to(memory_format=self.memory_format)
         self.average = ExponentialMovingAverage(network, ema_decay) if ema_decay else None
@@ -198,10 +194,6 @@ class SuperResolutionTask(Task):
     def terms(self, low_res: Tensor, high_res: Tensor) -> dict[str, Tensor]:
         """What a step minimises the sum of, by name; preflight tries it on noise."""
 
-    def train_dataloader(self) -> Iterable[int]:
-        """One entry per step of an epoch; the batch itself is made in the training step."""
-        return range(self.data.steps_per_epoch)
-
     def val_dataloader(self) -> Iterable[int]:
         """One entry per validation image."""
         return range(len(self.data.val_pairs()))
@@ -213,21 +205,6 @@ class SuperResolutionTask(Task):
             low_res.to(self.device).contiguous(memory_format=self.memory_format),
             high_res.to(self.device).contiguous(memory_format=self.memory_format),
         )
-
-    def total_loss(self, terms: Mapping[str, Tensor]) -> Tensor:
-        """Sum of the named terms.
-
-        Raises:
-            NonFiniteLossError: Naming the term and the iteration.
-        """
-        for name, value in terms.items():
-            if not math.isfinite(value.item()):
-                raise NonFiniteLossError(
-                    f"the loss term {name} became {value.item()} at iteration {self.iteration}; "
-                    "the last checkpoint is kept. Lower optimizer.lr or the schedule's peak, or "
-                    "set trainer.gradient_clip=1"
-                )
-        return torch.stack(list(terms.values())).sum()
 
     @torch.no_grad()
     def reference_psnr(self) -> float:
@@ -265,43 +242,6 @@ class SuperResolutionTask(Task):
                 prog_bar=name == "val/psnr",
                 sync_dist=True,
             )
-
-    def scheduled(
-        self, optimizer: torch.optim.Optimizer, scheduler: LRScheduler
-    ) -> OptimizerLRSchedulerConfig:
-        """What ``configure_optimizers`` returns.
-
-        The schedule is stepped per batch; per epoch, on the metric, where it waits for a plateau.
-        """
-        if isinstance(scheduler, ReduceLROnPlateau):
-            return {
-                "optimizer": optimizer,
-                "lr_scheduler": {
-                    "scheduler": scheduler,
-                    "interval": "epoch",
-                    "monitor": self.metric,
-                    "name": "network",
-                },
-            }
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": scheduler, "interval": "step", "name": "network"},
-        }
-
-    def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
-        """Leave a plateau to the end of the epoch below.
-
-        Lightning steps it after the checkpoint is written, and not at all on resuming: what
-        the epoch showed would be lost with a killed run.
-        """
-        if not isinstance(scheduler, ReduceLROnPlateau):
-            scheduler.step()
-
-    def on_train_epoch_end(self) -> None:
-        """Show the epoch's metric to a schedule that waits for a plateau."""
-        for config in self.trainer.lr_scheduler_configs:
-            if isinstance(config.scheduler, ReduceLROnPlateau):
-                config.scheduler.step(self.trainer.callback_metrics[self.metric])
 
     def preflight(self, choices: Mapping[str, str]) -> None:
         """One batch of noise forward and backward, and one INT8 file; see `Task`."""
@@ -345,7 +285,9 @@ class SuperResolutionTask(Task):
 
     def outcome(self, config: Mapping[str, Any]) -> tuple[nn.Module, dict[str, Any]]:
         """The network that would ship, unfolded; see `Task`."""
+        quantized = self.quantized()
         self.trained.quantized |= isinstance(self.quantization, QuantizationAware)
+        self.trained.ranges = None if quantized is None else description(quantized)
         if self.ranking is not None:
             return pruned(self.trained, config, self.ranking.keep())
         return self.trained, dict(config)

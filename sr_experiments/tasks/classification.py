@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from sr_experiments.errors import UserError, blaming
 from sr_experiments.metrics import CLASSIFICATION_METRICS, classification_scores
 from sr_experiments.models import Classifier, save_model
-from sr_experiments.quantization.modes import NoQuantization, PostTraining
+from sr_experiments.quantization.modes import NoQuantization
 from sr_experiments.reporting.classification.finish import finish
 from sr_experiments.reporting.classification.predictions import Predictions
 from sr_experiments.reporting.run_folder import RunFolder
@@ -91,7 +91,7 @@ class ClassificationTask(ScheduledTask):
         scheduler: SchedulerFactory,
         *,
         total_steps: int,
-        quantization: PostTraining | NoQuantization | None = None,
+        quantization: object = None,
         best_by: str = "val/loss",
         unsure: tuple[float, float] = (0.4, 0.6),
         channels_last: bool = True,
@@ -107,7 +107,7 @@ class ClassificationTask(ScheduledTask):
                 f"{type(loss).__name__} compares pictures: add loss=binary_cross_entropy or "
                 "loss=cross_entropy"
             )
-        if isinstance(quantization, PostTraining):
+        if not isinstance(quantization, NoQuantization | None):
             raise UserError("a classifier is not quantised: add quantization=none")
         if len(unsure) != 2 or not 0 <= unsure[0] <= unsure[1] <= 1:
             raise UserError(f"task.unsure={list(unsure)} is not [from, to] within 0 and 1")

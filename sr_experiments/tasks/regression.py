@@ -15,12 +15,9 @@ from sr_experiments.data import SRData
 from sr_experiments.errors import UserError
 from sr_experiments.models import SRModel
 from sr_experiments.quantization.modes import HalfPrecision, NoQuantization, PostTraining
-from sr_experiments.tasks.base import (
-    OptimizerFactory,
-    SchedulerFactory,
-    SuperResolutionTask,
-)
+from sr_experiments.tasks.base import SuperResolutionTask
 from sr_experiments.tasks.distillation import learn_from
+from sr_experiments.tasks.scheduling import OptimizerFactory, SchedulerFactory
 
 
 class RegressionTask(SuperResolutionTask):

@@ -10,7 +10,7 @@ from torch.optim import SGD
 from torch.optim.lr_scheduler import OneCycleLR
 
 from sr_experiments.errors import UserError
-from sr_experiments.optim import Constant, Cosine, Step, Triangular
+from sr_experiments.optim import Constant, Cosine, Exponential, Step, Triangular
 from sr_experiments.optim.schedules import Schedule
 
 
@@ -205,3 +205,26 @@ def test_impossible_options_are_refused_by_name() -> None:
         Constant(optimizer, 100, warmup=-0.1)
     with pytest.raises(UserError, match="0 steps"):
         Constant(optimizer, 0)
+
+
+def test_exponential_decays_as_keras_documents_it() -> None:
+    # initial * rate ** (step / decay_steps)
+    seen = rates(lambda optimizer: Exponential(optimizer, 300, rate=0.5, decay_steps=100), 250)
+    assert seen[0] == pytest.approx(1e-3)
+    assert seen[50] == pytest.approx(1e-3 * 0.5**0.5)
+    assert seen[200] == pytest.approx(0.25e-3)
+    steps = rates(
+        lambda optimizer: Exponential(optimizer, 300, 0.5, decay_steps=100, staircase=True), 250
+    )
+    assert steps[99] == pytest.approx(1e-3)
+    assert steps[100] == steps[199] == pytest.approx(0.5e-3)
+
+
+def test_exponential_over_the_whole_training_ends_at_its_rate() -> None:
+    seen = rates(lambda optimizer: Exponential(optimizer, 40, rate=0.1, decay_steps=None), 41)
+    assert seen[40] == pytest.approx(1e-4)
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1e-3)
+    with pytest.raises(UserError, match=r"scheduler\.rate"):
+        Exponential(optimizer, 10, rate=1.5)
+    with pytest.raises(UserError, match=r"scheduler\.decay_steps"):
+        Exponential(optimizer, 10, decay_steps=0)

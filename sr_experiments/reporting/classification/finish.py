@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -48,7 +49,7 @@ def finish(
     """
     write_atomic(folder.path / "predictions.csv", as_csv(parts))
     for name in ("val", "test"):
-        sheet = certainty_sheet(parts[name], lambda index, part=name: image_of(part, index))
+        sheet = certainty_sheet(parts[name], partial(image_of, name))
         _write(folder, f"{name}_by_certainty", sheet)
     found = suspects(parts)
     if found:

@@ -6,7 +6,8 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from sr_experiments.reporting.classification.predictions import UNSURE, Predictions, Suspect
+from sr_experiments.functional.probability import UNSURE
+from sr_experiments.reporting.classification.predictions import Predictions, Suspect
 
 THUMB, CAPTION, GAP, MARGIN = 88, 18, 6, 10  # pixels
 COLUMNS = 10

@@ -8,9 +8,9 @@ from functools import cached_property
 
 from torch import Tensor
 
+from sr_experiments.functional.probability import UNSURE, certainty, said
 from sr_experiments.metrics import classification_scores
 
-UNSURE = "unsure"
 SUSPICIOUS = 0.2  # a label that the network gives less than this is worth a look
 
 
@@ -55,7 +55,7 @@ class Predictions:
 
     @cached_property
     def certainty(self) -> Tensor:
-        """(N,) what pictures are sorted by: see `certainty`."""
+        """(N,) what pictures are sorted by; see `sr_experiments.functional.probability`."""
         return certainty(self.probabilities)
 
     @cached_property
@@ -73,32 +73,6 @@ class Predictions:
     def of_label(self) -> Tensor:
         """(N,) probability of the class that the label says."""
         return self.probabilities.gather(1, self.labels[:, None])[:, 0]
-
-
-def certainty(probabilities: Tensor) -> Tensor:
-    """Probability of the second of two classes; of more, that of the most probable one, (N,)."""
-    return probabilities[:, 1] if probabilities.shape[1] == 2 else probabilities.amax(1)
-
-
-def said(
-    probabilities: Tensor, classes: Sequence[str], unsure: tuple[float, float]
-) -> list[str]:
-    """The most probable class of each picture, or ``unsure``.
-
-    Args:
-        probabilities: (N, classes).
-        classes: Their names.
-        unsure: Of two classes, pictures are unsure whose second class is between the two, ends
-            included; of more, those whose most probable class is below the second.
-    """
-    low, high = unsure
-    words = []
-    for value, index in zip(
-        certainty(probabilities).tolist(), probabilities.argmax(1).tolist(), strict=True
-    ):
-        doubtful = low <= value <= high if len(classes) == 2 else value < high
-        words.append(UNSURE if doubtful else classes[index])
-    return words
 
 
 def suspects(parts: Mapping[str, Predictions]) -> list[Suspect]:

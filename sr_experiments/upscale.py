@@ -29,8 +29,9 @@ class Options(RuntimeOptions):
       python -m sr_experiments.upscale file=model_int8.tflite input=photos output=enlarged
 
     Transparency, orientation and colour profile are kept. Images are enlarged tile by tile,
-    with the same result as in one piece. A broken image does not stop a folder: it is listed
-    at the end, and the command exits with 1.
+    with the same result as in one piece; a note says so where that is not certain: of networks
+    that look at the whole picture, as IMDN's attention does. A broken image does not stop a
+    folder: it is listed at the end, and the command exits with 1.
 
     input      image, or folder (its folders too)
     output     image (.png .jpg .webp) for an image; folder for a folder
@@ -68,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise UserError(f"{planned.kept[0]} is there already; add overwrite=true to replace it")
     runtime = open_checked(options, trained, options.runtime)
     with Progress(transient=True, disable=not sys.stderr.isatty()) as progress:
-        broken = _enlarge_all(runtime, planned.jobs, options.tile, progress)
+        broken, pieced = _enlarge_all(runtime, planned.jobs, options.tile, progress)
     done = len(planned.jobs) - len(broken)
     if done and source.is_file():
         print(f"{planned.jobs[0][1]}: x{runtime.scale} by {runtime.name}")
@@ -76,6 +77,13 @@ def main(argv: Sequence[str] | None = None) -> None:
         kept = f", {len(planned.kept)} were there already (overwrite=true)" if planned.kept else ""
         images = "1 image" if done == 1 else f"{done} images"
         print(f"{output}: {images} x{runtime.scale} by {runtime.name}{kept}")
+    if pieced:
+        print(
+            f"note: tiles of {pieced[0].name} may differ a little from the picture in one piece: "
+            f"{runtime.name} looks at all of it, or does not say how far it looks; a larger tile "
+            "is closer, tile=<longer side> is exact",
+            file=sys.stderr,
+        )
     if broken:
         if source.is_file():
             raise UserError(broken[0])
@@ -86,21 +94,22 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def _enlarge_all(
     runtime: "Runtime", jobs: Sequence[tuple[Path, Path]], tile: int | None, progress: "Progress"
-) -> list[str]:
-    """Why images could not be enlarged, one line each."""
+) -> tuple[list[str], list[Path]]:
+    """Why images could not be enlarged, one line each, and images whose tiles may show."""
     from sr_experiments.deploy.enlarging import enlarge
 
-    broken = []
+    broken, pieced = [], []
     everything = progress.add_task("images", total=len(jobs), visible=len(jobs) > 1)
     for source, output in jobs:
         task = progress.add_task(source.name, total=1.0)
         try:
-            enlarge(runtime, source, output, tile, partial(progress.advance, task))
+            if not enlarge(runtime, source, output, tile, partial(progress.advance, task)):
+                pieced.append(source)
         except UserError as error:
             broken.append(str(error))
         progress.remove_task(task)
         progress.advance(everything)
-    return broken
+    return broken, pieced
 
 
 if __name__ == "__main__":

@@ -1,10 +1,6 @@
 """What a network costs, counted on the graph that is shipped."""
 
-import torch
-
-from sr_experiments.quantization.graph import Conv, Graph
-
-PROBE = 8  # low-res pixels; every operator's output size is proportional to the input's
+from sr_experiments.quantization.graph import POOLED, Conv, Graph, enlargement
 
 
 def multiply_accumulates(graph: Graph, height: int, width: int) -> int:
@@ -16,15 +12,14 @@ def multiply_accumulates(graph: Graph, height: int, width: int) -> int:
         width: Of the low-res frame, in pixels.
 
     Returns:
-        Kernel size times output pixels, summed; biases, clips and additions are not counted,
-        as the field does.
+        Kernel size times output pixels, summed; biases, clips, arithmetic and means are not
+        counted, as the field does.
     """
-    device = next((conv.kernel()[0].device for conv in graph.nodes if isinstance(conv, Conv)), None)
-    probe = torch.zeros(1, graph.nodes[0].channels, PROBE, PROBE, device=device)
+    factors = enlargement(graph)
     count = 0
-    with torch.no_grad():
-        for node, value in graph.values(probe):
-            if isinstance(node, Conv):
-                pixels = value.shape[2] * value.shape[3] / PROBE**2 * height * width
-                count += round(node.kernel()[0].numel() * pixels)
+    for node in graph.nodes:
+        if isinstance(node, Conv):
+            factor = factors[node.name]
+            pixels = 1 if factor == POOLED else factor * factor * height * width
+            count += round(node.kernel()[0].numel() * pixels)
     return count

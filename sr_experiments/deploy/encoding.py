@@ -14,7 +14,7 @@ from torch import Tensor
 
 from sr_experiments.deploy.flatbuffer import Quantization
 from sr_experiments.quantization.fake import QuantizedGraph
-from sr_experiments.quantization.graph import Conv, Gather, PReLU
+from sr_experiments.quantization.graph import Conv, Gather, Mul, PReLU
 from sr_experiments.quantization.params import QMAX, QMIN, WEIGHT_MAX, QParams, fake_slope
 
 Encoded = tuple[NDArray[Any], Quantization | None]
@@ -45,8 +45,11 @@ class Encoding(Protocol):
     def level(self, name: str, value: float) -> Encoded:
         """A number on the scale of a node's tensor, shape ``(1,)``."""
 
-    def inside(self, name: str, value: float) -> bool:
-        """Whether a number lies within a tensor's range, so that a clip there has work to do."""
+    def grows(self, node: Mul) -> bool:
+        """Whether a product of levels is as large as a level of the output, or larger."""
+
+    def cuts(self, name: str, value: float, *, above: bool) -> bool:
+        """Whether a tensor has levels above a number, or below it, that a clip would change."""
 
 
 class FloatEncoding:
@@ -76,8 +79,12 @@ class FloatEncoding:
         """The number itself."""
         return np.array([value], np.float32), None
 
-    def inside(self, name: str, value: float) -> bool:
-        """Every number does."""
+    def grows(self, node: Mul) -> bool:
+        """There are no levels."""
+        return False
+
+    def cuts(self, name: str, value: float, *, above: bool) -> bool:
+        """There always are numbers."""
         return True
 
 
@@ -138,9 +145,15 @@ class Int8Encoding:
         params = self.params(name)
         return np.array([params.quantize(value)], np.int8), per_tensor(params)
 
-    def inside(self, name: str, value: float) -> bool:
-        """Neither the lowest level nor the highest."""
-        return QMIN < self.params(name).quantize(value) < QMAX
+    def grows(self, node: Mul) -> bool:
+        """By the scales."""
+        first, second = (self.params(name).scale for name in node.inputs)
+        return first * second >= self.params(node.name).scale
+
+    def cuts(self, name: str, value: float, *, above: bool) -> bool:
+        """The nearest level is not the last."""
+        level = self.params(name).quantize(value)
+        return level < QMAX if above else level > QMIN
 
 
 def per_tensor(params: QParams) -> Quantization:

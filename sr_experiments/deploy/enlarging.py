@@ -89,7 +89,7 @@ def enlarge(
     output: Path,
     tile: int | None = None,
     advance: Callable[[float], None] = lambda share: None,
-) -> None:
+) -> bool:
     """Enlarge one file.
 
     Args:
@@ -99,6 +99,10 @@ def enlarge(
         tile: Height and width of a tile before enlarging; None: the runtime's choice.
         advance: Called after each tile with its share of the picture.
 
+    Returns:
+        Whether the picture is that of the network as a whole: False where it took several tiles
+        and how far the network looks is unknown, or everywhere.
+
     Raises:
         UserError: Naming the file that cannot be read or written.
     """
@@ -106,11 +110,14 @@ def enlarge(
     try:
         canvas = Canvas(picture, runtime.scale, output)
         total = canvas.size[0] * canvas.size[1]
+        pieces = 0
         for y, x, pixels in upscale_tiled(runtime, picture.rgb, tile):
             canvas.paste(y, x, pixels)
+            pieces += 1
             advance(pixels.shape[0] * pixels.shape[1] / total)
         canvas.save()
     except MemoryError as error:
         raise UserError(
             f"{source}: enlarged, it does not fit into this machine's memory"
         ) from error
+    return pieces == 1 or runtime.radius is not None

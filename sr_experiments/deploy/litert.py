@@ -124,7 +124,7 @@ class LiteRTRuntime:
 
     @cached_property
     def radius(self) -> int | None:
-        """Low-resolution pixels it looks to each side; None where its operators do not say."""
+        """Low-resolution pixels it looks to each side; None where that is unknown or everything."""
         return file_radius(self._content)
 
     def predict(self, low_res: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -74,7 +74,7 @@ class ONNXRuntime:
 
     @cached_property
     def radius(self) -> int | None:
-        """Low-resolution pixels it looks to each side; None where the file does not say."""
+        """Low-resolution pixels it looks to each side; None where that is unknown or everything."""
         known = self._session.get_modelmeta().custom_metadata_map.get(RADIUS_KEY)
         return None if known is None else int(known)
 

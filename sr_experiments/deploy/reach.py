@@ -18,6 +18,7 @@ _POINTWISE = {
     _CODE.DEQUANTIZE,
     _CODE.DIV,
     _CODE.ELU,
+    _CODE.GELU,
     _CODE.HARD_SWISH,
     _CODE.LEAKY_RELU,
     _CODE.LOGISTIC,
@@ -32,9 +33,11 @@ _POINTWISE = {
     _CODE.RELU_N1_TO_1,
     _CODE.SPLIT,
     _CODE.SPLIT_V,
+    _CODE.SQRT,
     _CODE.SUB,
     _CODE.TANH,
 }
+_POOLS = (_CODE.AVERAGE_POOL_2D, _CODE.MAX_POOL_2D)
 
 Reach = tuple[int, int]
 
@@ -46,7 +49,8 @@ def file_radius(content: bytes) -> int | None:
         content: A TFLite file.
 
     Returns:
-        The radius; None where an operator moves pixels in a way that is not known here.
+        The radius; None where an operator looks at the whole picture, as a mean does, or moves
+        pixels in a way that is not known here.
     """
     model = schema.Model.GetRootAs(content)
     graph = model.Subgraphs(0)
@@ -81,10 +85,16 @@ def _grown(code: int, operator: Any, model: Any, wanted: Reach) -> Reach | None:
         stride = max(options.StrideH(), options.StrideW())
         dilation = max(options.DilationHFactor(), options.DilationWFactor())
         taps = (max(_shape(operator, model, 1)[1:3]) - 1) * dilation
-        if stride > 1:  # SAME then pads by the size of the picture: the whole kernel either way
-            return before * stride + taps, after * stride + taps
-        front = taps // 2 if options.Padding() == schema.Padding.SAME else 0
-        return before + front, after + taps - front
+        return _windows(options, stride, taps, wanted)
+    if code in _POOLS:
+        options = _options(operator, schema.Pool2DOptions())
+        stride = max(options.StrideH(), options.StrideW())
+        return _windows(
+            options, stride, max(options.FilterHeight(), options.FilterWidth()) - 1, wanted
+        )
+    if code == _CODE.SLICE:  # of channels, if it takes every row and column from the first on
+        begin = _constant(operator, model, 1)
+        return None if begin is None or any(begin[1:3]) else wanted
     if code == _CODE.TRANSPOSE_CONV:
         options = _options(operator, schema.TransposeConvOptions())
         stride = min(options.StrideH(), options.StrideW())
@@ -93,13 +103,28 @@ def _grown(code: int, operator: Any, model: Any, wanted: Reach) -> Reach | None:
     return None
 
 
+def _windows(options: Any, stride: int, taps: int, wanted: Reach) -> Reach:
+    """What a window reads that has ``taps`` pixels beside one."""
+    before, after = (side * stride for side in wanted)
+    if stride > 1:  # SAME then pads by the size of the picture: the whole window either way
+        return before + taps, after + taps
+    front = taps // 2 if options.Padding() == schema.Padding.SAME else 0
+    return before + front, after + taps - front
+
+
 def _padded(operator: Any, model: Any, wanted: Reach) -> Reach | None:
-    buffer = _tensor(operator, model, 1).Buffer()
-    table = model.Buffers(buffer).DataAsNumpy()
-    if isinstance(table, int):  # flatbuffers' answer where there are no data: a computed padding
+    table = _constant(operator, model, 1)
+    if table is None:
         return None
-    rows = table.view("<i4").reshape(-1, 2)[1:3]
+    rows = table.reshape(-1, 2)[1:3]
     return wanted[0] + int(rows[:, 0].max()), wanted[1] - int(rows[:, 0].min())
+
+
+def _constant(operator: Any, model: Any, position: int) -> Any:
+    """Whole numbers that an operator reads; None where they are computed."""
+    data = model.Buffers(_tensor(operator, model, position).Buffer()).DataAsNumpy()
+    # Flatbuffers' answer where there are no data is a number.
+    return None if isinstance(data, int) else data.view("<i4")
 
 
 def _options(operator: Any, options: Any) -> Any:

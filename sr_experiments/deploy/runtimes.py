@@ -46,7 +46,7 @@ class Runtime(Protocol):
 
     @property
     def radius(self) -> int | None:
-        """Low-resolution pixels it looks to each side; None where that is unknown."""
+        """Low-resolution pixels it looks to each side; None where that is unknown or everything."""
 
     def predict(self, low_res: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Enlarge ``(N, H, W, 3)``.

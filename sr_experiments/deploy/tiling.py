@@ -2,6 +2,9 @@
 
 A tile overlaps its neighbours by as much as the network looks to either side, and only what lies
 further inside is kept. Tiles at the border of the picture have the picture's own border.
+
+A network that takes means of the whole picture takes them of each tile instead: its tiles differ a
+little from the picture in one piece, the less the larger they are.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ from sr_experiments.deploy.runtimes import Runtime, to_uint8
 from sr_experiments.errors import UserError
 
 DEFAULT_TILE = 256  # low-resolution pixels
-# For networks that do not say how far they look: more than most small ones do.
+# For networks that do not say how far they look, or look everywhere: more than most small ones do.
 DEFAULT_OVERLAP = 16
 
 
@@ -34,7 +37,7 @@ def upscale_tiled(
             runtime of fixed size has its own. None: 256, or more where the overlap asks for it.
         overlap: Low-resolution pixels that are seen but not kept at an inner edge of a tile. At
             least the network's radius makes tiled and whole pictures equal. None: the radius, or
-            16 where it is unknown, and at most a quarter of a fixed size.
+            16 where it is unknown or has no end, and at most a quarter of a fixed size.
 
     Yields:
         Top and left of a piece in the enlarged picture, and its pixels. The pieces cover the

@@ -55,7 +55,7 @@ class TorchRuntime:
 
     @cached_property
     def radius(self) -> int | None:
-        """Low-resolution pixels it looks to each side; None where it cannot be traced."""
+        """Low-resolution pixels it looks to each side; None where that is unknown or everything."""
         try:
             return receptive_radius(trace(self.model))
         except UnsupportedOperator:

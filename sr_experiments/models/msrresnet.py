@@ -8,8 +8,6 @@ Kernels start He-normal times 0.1, biases at zero, as in its code (xinntao/Basic
 ``srresnet_arch.py``).
 """
 
-from typing import ClassVar
-
 from torch import Tensor, nn
 
 from sr_experiments.models.base import SRModel
@@ -28,9 +26,6 @@ class MSRResNet(SRModel):
         num_blocks: Residual blocks.
         clip_output: Clip the prediction to [0, 1]; False is the published linear output.
     """
-
-    deployable: ClassVar[bool] = False
-    reason: ClassVar[str] = "LeakyReLU and bilinear enlargement have no operator in the graph"
 
     def __init__(
         self,

@@ -10,8 +10,6 @@ x3 and x2 enlarge in one step, as the paper's first code (xinntao/BasicSR); its 
 start He-normal times 0.1 with zero biases, the others as PyTorch's own, as there.
 """
 
-from typing import ClassVar
-
 import torch
 from torch import Tensor, nn
 
@@ -35,9 +33,6 @@ class RRDB(SRModel):
         num_blocks: Residual blocks of three dense blocks each.
         clip_output: Clip the prediction to [0, 1]; False is the paper's linear output.
     """
-
-    deployable: ClassVar[bool] = False
-    reason: ClassVar[str] = "LeakyReLU and nearest enlargement have no operator in the graph"
 
     def __init__(
         self,

@@ -7,10 +7,10 @@ from collections.abc import Collection, Mapping
 import torch
 from torch import Tensor
 
-from sr_experiments.quantization.graph import Add, Conv, Graph, Input
+from sr_experiments.quantization.graph import Binary, Conv, Graph
 from sr_experiments.quantization.params import UNIT, QParams
 from sr_experiments.quantization.ranges import Observer, Watcher
-from sr_experiments.quantization.sharing import MOVERS
+from sr_experiments.quantization.sharing import MOVERS, given_levels
 
 Range = tuple[float, float]
 
@@ -18,7 +18,7 @@ Range = tuple[float, float]
 def fixed_ranges(
     graph: Graph, groups: Mapping[str, str], *, fixed_output: bool = False
 ) -> dict[str, QParams]:
-    """Groups whose levels are known without looking: the picture, and a clipped output.
+    """Groups whose levels are known without looking: the picture, sigmoid, a clipped output.
 
     Args:
         graph: What is quantised.
@@ -26,14 +26,15 @@ def fixed_ranges(
         fixed_output: The output has the levels of a picture even where the network does not
             clip it.
     """
-    fixed = {groups[node.name]: UNIT for node in graph.nodes if isinstance(node, Input)}
+    given = ((groups[node.name], given_levels(node)) for node in graph.nodes)
+    fixed = {group: levels for group, levels in given if levels is not None}
     group = groups[graph.output]
     sources = [
         node for node in graph.nodes if groups[node.name] == group and not isinstance(node, MOVERS)
     ]
     if fixed_output:
-        fixed[group] = UNIT
-    elif len(sources) == 1 and isinstance(sources[0], Conv | Add):
+        fixed.setdefault(group, UNIT)
+    elif len(sources) == 1 and isinstance(sources[0], Conv | Binary):
         low, high = sources[0].bounds.low, sources[0].bounds.top
         if low is not None and high is not None:
             fixed.setdefault(group, QParams.of_range(low, high))

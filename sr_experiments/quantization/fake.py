@@ -4,20 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from sr_experiments.quantization.graph import Add, Clip, Conv, Graph, Input, Node, PReLU, last
+from sr_experiments.quantization import integers
+from sr_experiments.quantization.graph import (
+    MOVERS,
+    OPEN,
+    Binary,
+    Bounds,
+    Clip,
+    Conv,
+    Graph,
+    LeakyReLU,
+    Mean,
+    Mul,
+    Node,
+    PReLU,
+    Sub,
+    Unary,
+    last,
+)
 from sr_experiments.quantization.params import (
+    QMAX,
+    QMIN,
     FakeKernel,
     QParams,
     fake_kernel,
     fake_slope,
-    rescaled,
 )
 
 Ends = Literal["uint8", "int8", "float32"]
@@ -62,39 +79,77 @@ class QuantizedGraph:
 
     def compute(self, node: Node, inputs: Sequence[Tensor]) -> Tensor:
         """Compute one node from rounded inputs and round its output."""
-        rounded = partial(self.rounded, node)
+        if isinstance(node, MOVERS) and not isinstance(node, Clip):
+            return node.run(*inputs)
+        levels: Tensor | None
         if isinstance(node, Conv):
-            kernel = self.kernel(node)
-            y = node.convolve(inputs[0], kernel.weight, kernel.bias)
-            return rounded(node.bounds.apply(y))
+            result, levels = self._convolved(node, inputs[0])
+        else:
+            result, levels = self._differentiable(node, inputs), self._levels(node, inputs)
+        rounded = self.rounded(node, result)
+        if levels is None:
+            return rounded
+        bounds = node.bounds if isinstance(node, Conv | Binary) else OPEN
+        return _replaced(rounded, self._values(node, levels, bounds).to(rounded.dtype))
+
+    @torch.no_grad()
+    def _values(self, node: Node, levels: Tensor, bounds: Bounds) -> Tensor:
+        """Clipped values for levels that count from the zero point."""
+        params = self.activations[node.name]
+        low = QMIN if bounds.low is None else params.quantize(bounds.low)
+        high = QMAX if bounds.top is None else params.quantize(bounds.top)
+        zero = params.zero_point
+        # A minimum after a maximum, as the operators are, should they cross.
+        return levels.clamp(min=low - zero).clamp_(max=high - zero) * params.scale
+
+    def _convolved(self, node: Conv, x: Tensor) -> tuple[Tensor, Tensor]:
+        """A convolution of levels, which float32 adds up exactly, and what it is rounded to."""
+        kernel = self.kernel(node)
+        scales = kernel.scales.view(-1, 1, 1, 1)
+        sums = node.convolve(
+            _as_levels(x, self.activations[node.inputs[0]].scale),
+            _as_levels(kernel.weight, scales),
+            _as_levels(kernel.bias, kernel.bias_scales),
+        )
+        unit = kernel.bias_scales.to(sums).view(-1, 1, 1)
+        factor = unit / self.activations[node.name].scale
+        with torch.no_grad():
+            levels = sums.round().mul_(factor).round_()
+        return node.bounds.apply(sums * unit), levels
+
+    def _differentiable(self, node: Node, inputs: Sequence[Tensor]) -> Tensor:
+        """The output without its own rounding."""
         if isinstance(node, PReLU):
-            return rounded(self._prelu(node, inputs[0]))
-        if isinstance(node, Add):
-            return rounded(node.bounds.apply(self._add(node, *inputs)))
-        if isinstance(node, Clip | Input):
-            return rounded(node.run(*inputs))
+            return F.prelu(inputs[0], fake_slope(node.slope())[0])
+        if isinstance(node, Unary) and node.function == "sqrt":
+            # A root has no gradient at zero, where rounding puts many values.
+            inputs = [inputs[0].clamp(min=self.activations[node.inputs[0]].scale)]
         return node.run(*inputs)
 
-    def _add(self, node: Add, x: Tensor, y: Tensor) -> Tensor:
-        """Round halves upwards, as XNNPACK does: they are common where scales are alike."""
-        step_x, step_y = (self.activations[name].scale for name in node.inputs)
-        scale = self.activations[node.name].scale
-        with torch.no_grad():
-            exact = (x / step_x).round().double() * step_x + (y / step_y).round().double() * step_y
-            levels = (exact / scale + 0.5).floor()
-        return _replaced(x + y, levels * scale)
+    @torch.no_grad()
+    def _levels(self, node: Node, inputs: Sequence[Tensor]) -> Tensor | None:
+        """What LiteRT's kernel computes, in levels from the zero point, before it clips.
 
-    def _prelu(self, node: PReLU, x: Tensor) -> Tensor:
-        slope, slope_scale = fake_slope(node.slope())
-        y = F.prelu(x, slope)
-        with torch.no_grad():
-            step = self.activations[node.inputs[0]].scale
-            scale = self.activations[node.name].scale
-            levels = (x / step).round()
-            slopes = (slope / slope_scale).round().view(-1, 1, 1)
-            negative = rescaled(levels * slopes, step * slope_scale / scale)
-            positive = rescaled(levels, step / scale)
-        return _replaced(y, torch.where(x < 0, negative, positive) * scale)
+        None where that is the nearest level.
+        """
+        result = self.activations[node.name].scale
+        steps = [self.activations[name].scale for name in node.inputs]
+        levels = [(x / step).round().int() for x, step in zip(inputs, steps, strict=False)]
+        if isinstance(node, Binary):
+            x, y = levels
+            scales = steps[0], steps[1], result
+            if isinstance(node, Mul):
+                return integers.multiplied(x, y, scales)
+            return integers.summed(x, y, scales, sign=-1 if isinstance(node, Sub) else 1)
+        if isinstance(node, Mean):
+            return integers.averaged(levels[0], steps[0], result)
+        if isinstance(node, LeakyReLU):
+            return integers.leaky(levels[0], float(node.slope()), steps[0], result)
+        if isinstance(node, PReLU):
+            return integers.prelu(levels[0], node.slope(), steps[0], result)
+        if isinstance(node, Unary) and node.function == "sqrt":
+            return integers.rooted(levels[0], steps[0], result)
+        return None
 
     def run(self, low_res: Tensor) -> Tensor:
         """Enlarge ``(N, 3, H, W)`` in [0, 1] as the INT8 file does.
@@ -109,6 +164,34 @@ class QuantizedGraph:
             return last(self.graph.execute(low_res.float(), self.compute))
 
 
+def _as_levels(values: Tensor, scale: Tensor | float) -> Tensor:
+    """Whole numbers for values that lie on a grid; the gradient is that of the division."""
+    made: Tensor = _Levels.apply(values, scale)
+    return made
+
+
+class _Levels(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, scale: Tensor | float) -> Tensor:
+        ctx.scale = scale
+        return (values / scale).round_()
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        return gradient / ctx.scale, None
+
+
 def _replaced(differentiable: Tensor, value: Tensor) -> Tensor:
     """The value of one tensor with the gradient of another."""
-    return differentiable + (value.to(differentiable.dtype) - differentiable).detach()
+    made: Tensor = _Replaced.apply(differentiable, value.detach())
+    return made
+
+
+class _Replaced(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, differentiable: Tensor, value: Tensor) -> Tensor:
+        return value
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        return gradient, None

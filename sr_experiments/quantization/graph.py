@@ -1,8 +1,8 @@
-"""The one graph that the fake-quantiser and both file writers read.
+"""The one graph that the fake-quantiser and the file writers read.
 
-It knows only the operators that mobile NPUs run. Convolutions, slopes and learned bounds are held
-as functions that read the live parameters of the network, so a graph is traced once, follows the
-training, and gradients flow through it.
+It knows only the operators that mobile runtimes have INT8 kernels for. Convolutions, slopes and
+learned bounds are held as functions that read the live parameters of the network, so a graph is
+traced once, follows the training, and gradients flow through it.
 """
 
 from __future__ import annotations
@@ -12,196 +12,68 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from sr_experiments.errors import UserError
-from sr_experiments.functional.padding import symmetric_pad
-from sr_experiments.functional.shuffle import depth_to_space
+from sr_experiments.quantization.movers import (
+    MOVERS,
+    Clip,
+    Concat,
+    DepthToSpace,
+    Gather,
+    MaxPool,
+    Pad,
+)
+from sr_experiments.quantization.nodes import (
+    OPEN,
+    POOLED,
+    Add,
+    Affine,
+    Binary,
+    Bounds,
+    Conv,
+    Function,
+    Input,
+    Kernel,
+    LeakyReLU,
+    Mean,
+    Mul,
+    Node,
+    PReLU,
+    Sub,
+    Unary,
+)
 
-Kernel = Callable[[], tuple[Tensor, Tensor]]
-"""Gives weight ``(O, I / groups, KH, KW)`` and bias ``(O,)`` as they are now."""
-
-
-@dataclass(frozen=True)
-class Bounds:
-    """Values are clipped to ``[low, high]``; None leaves that side open.
-
-    ``high`` may be a function that gives a learned bound (a scalar tensor).
-    """
-
-    low: float | None = None
-    high: float | Callable[[], Tensor] | None = None
-
-    def apply(self, x: Tensor) -> Tensor:
-        """Clip ``x``; a learned bound gets the gradient of every value above it (PACT)."""
-        if self.low == 0:
-            x = F.relu(x)
-        elif self.low is not None:
-            x = x.clamp(min=self.low)
-        if callable(self.high):
-            return torch.minimum(x, self.high())
-        return x if self.high is None else x.clamp(max=self.high)
-
-    @property
-    def top(self) -> float | None:
-        """The upper bound as it is now."""
-        return float(self.high().detach()) if callable(self.high) else self.high
-
-
-OPEN = Bounds()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Node:
-    """An operator and the tensor it makes.
-
-    Attributes:
-        name: Unique in its graph.
-        inputs: Names of the nodes it reads.
-        channels: Channels of its output.
-    """
-
-    name: str
-    inputs: tuple[str, ...]
-    channels: int
-
-    def run(self, *inputs: Tensor) -> Tensor:
-        """Compute the output in floating point, NCHW in and out."""
-        raise NotImplementedError
-
-
-@dataclass(frozen=True, kw_only=True)
-class Input(Node):
-    """The low-resolution picture, RGB in [0, 1]."""
-
-    def run(self, *inputs: Tensor) -> Tensor:
-        """Pass the picture on."""
-        return inputs[0]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Conv(Node):
-    """A convolution that pads zeros, then clips.
-
-    Attributes:
-        kernel: Gives weight and bias.
-        groups: As in ``nn.Conv2d``.
-        stride: Of both axes.
-        padding: Zeros at top, bottom, left, right.
-        bounds: What the output is clipped to (a fused ReLU is ``Bounds(0.0)``).
-    """
-
-    kernel: Kernel
-    groups: int = 1
-    stride: int = 1
-    padding: tuple[int, int, int, int]
-    bounds: Bounds = OPEN
-
-    def convolve(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        """Convolve with a given kernel, without the clip."""
-        weight, bias = weight.to(x), bias.to(x)  # constant kernels live on the CPU
-        top, bottom, left, right = self.padding
-        if top == bottom and left == right:
-            return F.conv2d(x, weight, bias, self.stride, (top, left), groups=self.groups)
-        x = F.pad(x, (left, right, top, bottom))
-        return F.conv2d(x, weight, bias, self.stride, groups=self.groups)
-
-    def run(self, *inputs: Tensor) -> Tensor:
-        """Convolve with the live kernel and clip."""
-        return self.bounds.apply(self.convolve(inputs[0], *self.kernel()))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Add(Node):
-    """Sum of two tensors, then a clip."""
-
-    bounds: Bounds = OPEN
-
-    def run(self, *inputs: Tensor) -> Tensor:
-        """Add and clip."""
-        return self.bounds.apply(inputs[0] + inputs[1])
-
-
-@dataclass(frozen=True, kw_only=True)
-class Clip(Node):
-    """A clip that could not be fused into the operator before it."""
-
-    bounds: Bounds
-
-    def run(self, *inputs: Tensor) -> Tensor:
-        """Clip."""
-        return self.bounds.apply(inputs[0])
-
-
-@dataclass(frozen=True, kw_only=True)
-class PReLU(Node):
-    """Negative values times a learned slope; ``slope`` gives ``(C,)``."""
-
-    slope: Callable[[], Tensor]
-
-    def run(self, *inputs: Tensor) -> Tensor:
-        """Apply the live slope."""
-        return F.prelu(inputs[0], self.slope())
-
-
-@dataclass(frozen=True, kw_only=True)
-class Affine(Node):
-    """Every channel times a factor plus an offset; each function gives ``(C,)``.
-
-    Lives only until the passes have run: it becomes part of the convolution before it, or a
-    depthwise 1x1 convolution.
-    """
-
-    factor: Callable[[], Tensor]
-    offset: Callable[[], Tensor]
-
-    def run(self, *inputs: Tensor) -> Tensor:
-        """Scale and shift."""
-        return inputs[0] * self.factor().view(-1, 1, 1) + self.offset().view(-1, 1, 1)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Concat(Node):
-    """Channels of all inputs, one after the other."""
-
-    def run(self, *inputs: Tensor) -> Tensor:
-        """Concatenate."""
-        return torch.cat(inputs, 1)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Gather(Node):
-    """Output channel ``c`` is input channel ``index[c]``: repetition and reordering."""
-
-    index: tuple[int, ...]
-
-    def run(self, *inputs: Tensor) -> Tensor:
-        """Pick the channels."""
-        return inputs[0][:, list(self.index)]
-
-
-@dataclass(frozen=True, kw_only=True)
-class DepthToSpace(Node):
-    """Channels laid out as squares of ``block * block`` pixels, in TensorFlow's channel order."""
-
-    block: int
-
-    def run(self, *inputs: Tensor) -> Tensor:
-        """Lay the channels out."""
-        return depth_to_space(inputs[0], self.block)
-
-
-@dataclass(frozen=True, kw_only=True)
-class SymmetricPad(Node):
-    """``pad`` pixels mirrored at each border, the edge pixel repeated."""
-
-    pad: int
-
-    def run(self, *inputs: Tensor) -> Tensor:
-        """Pad."""
-        return symmetric_pad(inputs[0], self.pad)
+__all__ = [
+    "MOVERS",
+    "OPEN",
+    "POOLED",
+    "Add",
+    "Affine",
+    "Binary",
+    "Bounds",
+    "Clip",
+    "Concat",
+    "Conv",
+    "DepthToSpace",
+    "Function",
+    "Gather",
+    "Graph",
+    "Input",
+    "Kernel",
+    "LeakyReLU",
+    "MaxPool",
+    "Mean",
+    "Mul",
+    "Node",
+    "PReLU",
+    "Pad",
+    "Sub",
+    "Unary",
+    "enlargement",
+    "last",
+    "receptive_radius",
+]
 
 
 @dataclass(frozen=True)
@@ -264,39 +136,36 @@ def enlargement(graph: Graph) -> dict[str, Fraction]:
     """How many times larger than the input each tensor is, by name of its node.
 
     Raises:
-        UserError: If tensors of different sizes are added or concatenated.
+        UserError: If tensors of different sizes are combined.
     """
     factors: dict[str, Fraction] = {}
     for node in graph.nodes:
         before = {factors[name] for name in node.inputs} or {Fraction(1)}
+        if isinstance(node, Binary) and len(before) > 1:
+            before.discard(POOLED)  # a single pixel fits every size
         if len(before) > 1:
             raise UserError(f"{node.name} joins tensors of different sizes")
         (factor,) = before
-        if isinstance(node, DepthToSpace):
-            factor *= node.block
-        elif isinstance(node, Conv):
-            factor /= node.stride
-        factors[node.name] = factor
+        if factor == POOLED and isinstance(node, DepthToSpace | Pad | MaxPool):
+            raise UserError(f"{node.name} gets a single pixel, the mean of the whole picture")
+        factors[node.name] = node.enlarged(factor)
     return factors
 
 
-def receptive_radius(graph: Graph) -> int:
+def receptive_radius(graph: Graph) -> int | None:
     """Pixels of the low-resolution picture, to each side, that one of its pixels' output reads.
 
     A tile that overlaps its neighbours by this much gives the same picture as the whole image.
+
+    Returns:
+        The radius; None where a mean makes every pixel depend on the whole picture, so that no
+        tile is exact.
     """
+    if any(isinstance(node, Mean) for node in graph.nodes):
+        return None
     reach = {node.name: (0, 0) for node in graph.nodes}
     for node in reversed(graph.nodes):
-        before, after = reach[node.name]
-        if isinstance(node, Conv):
-            top, _, left, _ = node.padding
-            height, width = node.kernel()[0].shape[2:]
-            before = before * node.stride + max(top, left)
-            after = after * node.stride + max(height - 1 - top, width - 1 - left)
-        elif isinstance(node, SymmetricPad):
-            before, after = before + node.pad, after - node.pad
-        elif isinstance(node, DepthToSpace):
-            before, after = -(-before // node.block), -(-after // node.block)
+        before, after = node.reads(reach[node.name])
         for name in node.inputs:
             known = reach[name]
             reach[name] = max(known[0], before), max(known[1], after)

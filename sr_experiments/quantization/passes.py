@@ -2,6 +2,7 @@
 
 - A clip moves before depth-to-space and before a reordering of channels, where the convolution
   that made the values can take it over for nothing.
+- Zeros around the picture become the padding of the convolutions that read it.
 - A constant factor and offset (batch norm, mean shift) become part of the convolution before.
 - A reordering of channels (PyTorch's pixel shuffle is TensorFlow's depth-to-space after one)
   is pushed back into the convolutions and repetitions that made the channels. ABPN's anchor so
@@ -19,8 +20,8 @@ from torch import Tensor
 
 from sr_experiments.quantization.graph import (
     OPEN,
-    Add,
     Affine,
+    Binary,
     Bounds,
     Clip,
     Conv,
@@ -28,17 +29,25 @@ from sr_experiments.quantization.graph import (
     Gather,
     Graph,
     Kernel,
+    LeakyReLU,
+    Mean,
     Node,
+    Pad,
     PReLU,
+    Unary,
 )
 
 NodeType = TypeVar("NodeType", bound=Node)
 
+# Operators that treat every channel alike, or by a value that can move with it.
+CHANNELWISE = (Binary, Clip, LeakyReLU, Mean, PReLU, Unary)
+
 
 def optimise(graph: Graph) -> Graph:
     """Apply every pass; the result computes the same and holds no ``Affine`` any more."""
-    draft = Draft(graph)
+    draft = Draft(Draft(graph).finish())  # without what nobody reads
     hoist_clips(draft)
+    fuse_pads(draft)
     fold_affines(draft)
     fuse_clips(draft)
     merge_gathers(draft)
@@ -112,6 +121,19 @@ def hoist_clips(draft: Draft) -> None:
                 moved = True
 
 
+def fuse_pads(draft: Draft) -> None:
+    """Let convolutions pad the zeros themselves."""
+    for node in draft.each(Conv):
+        source = draft.nodes[node.inputs[0]]
+        if isinstance(source, Pad) and source.mode == "zero":
+            sides = zip(node.padding, source.padding, strict=True)
+            top, bottom, left, right = (own + added for own, added in sides)
+            padding = top, bottom, left, right
+            draft.put(replace(node, inputs=source.inputs, padding=padding))
+            if not draft.uses(source.name):
+                del draft.nodes[source.name]
+
+
 def fold_affines(draft: Draft) -> None:
     """Make every factor and offset part of a convolution."""
     for node in draft.each(Affine):
@@ -133,10 +155,10 @@ def fold_affines(draft: Draft) -> None:
 
 
 def fuse_clips(draft: Draft) -> None:
-    """Let convolutions and additions do the clip that follows them."""
+    """Let convolutions and arithmetic do the clip that follows them."""
     for node in draft.each(Clip):
         source = draft.nodes[node.inputs[0]]
-        if isinstance(source, Conv | Add) and draft.uses(source.name) == 1:
+        if isinstance(source, Conv | Binary) and draft.uses(source.name) == 1:
             bounds = _both(source.bounds, node.bounds)
             if bounds is not None:
                 draft.put(replace(source, bounds=bounds))
@@ -146,7 +168,7 @@ def fuse_clips(draft: Draft) -> None:
 def merge_gathers(draft: Draft) -> None:
     """Push reorderings of channels back until a convolution or a repetition swallows them."""
     for node in draft.each(Gather):
-        if _absorbs(draft, node.inputs[0]):
+        if _absorbs(draft, node.inputs[0], node.channels):
             draft.redirect(node.name, _reordered(draft, node.inputs[0], node.index))
             del draft.nodes[node.name]
     for node in draft.each(Gather):
@@ -154,17 +176,17 @@ def merge_gathers(draft: Draft) -> None:
             draft.drop(node.name)
 
 
-def _absorbs(draft: Draft, name: str) -> bool:
-    """Whether another order of this tensor's channels costs nothing."""
+def _absorbs(draft: Draft, name: str, channels: int) -> bool:
+    """Whether another choice of this tensor's channels, ``channels`` of them, costs nothing."""
     node = draft.nodes[name]
     if isinstance(node, Gather):
         return True
-    if draft.uses(name) != 1:
+    if draft.uses(name) != 1 or channels > node.channels:
         return False
     if isinstance(node, Conv):
         return node.groups == 1
-    if isinstance(node, Add | PReLU | Clip):
-        return all(_absorbs(draft, before) for before in node.inputs)
+    if isinstance(node, CHANNELWISE):
+        return all(_absorbs(draft, before, channels) for before in node.inputs)
     return False
 
 

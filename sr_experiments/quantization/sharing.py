@@ -11,41 +11,54 @@ from dataclasses import replace
 import torch
 
 from sr_experiments.quantization.graph import (
-    Clip,
+    MOVERS,
     Concat,
     Conv,
-    DepthToSpace,
-    Gather,
+    Function,
     Graph,
     Input,
     Node,
-    SymmetricPad,
+    Unary,
 )
+from sr_experiments.quantization.params import UNIT, QParams
 
-MOVERS = (Clip, Concat, DepthToSpace, Gather, SymmetricPad)
+__all__ = ["MOVERS", "given_levels", "scale_groups", "separate_input"]
+
+# What LiteRT's specification wants of these operators' outputs.
+_OF_FUNCTION: dict[Function, QParams] = {
+    "sigmoid": QParams(1 / 256, -128),
+    "tanh": QParams(1 / 128, 0),
+}
+
+
+def given_levels(node: Node) -> QParams | None:
+    """Scale and zero point of a node that may not choose: the picture, sigmoid and tanh."""
+    if isinstance(node, Input):
+        return UNIT
+    return _OF_FUNCTION.get(node.function) if isinstance(node, Unary) else None
 
 
 def separate_input(graph: Graph) -> Graph:
     """Put a change of scale between the picture and what it is concatenated with.
 
-    The picture's levels are its pixel values; features beside it need a range of their own. The
-    change is a 1x1 convolution by one, which every runtime rounds well: XNNPACK's kernel for
-    QUANTIZE from int8 to int8 knows the ratio of the scales to 8 bits only.
+    The picture's levels are its pixel values; features beside it need a range of their own. So do
+    they beside the output of a sigmoid or tanh. The change is a 1x1 convolution by one, which
+    every runtime rounds well: XNNPACK's kernel for QUANTIZE from int8 to int8 knows the ratio of
+    the scales to 8 bits only.
     """
-    pictures: set[str] = set()
+    given: dict[str, QParams | None] = {}
     changed: dict[str, Node] = {}
     for node in graph.nodes:
-        mine = [name in pictures for name in node.inputs]
-        if isinstance(node, Input) or (isinstance(node, MOVERS) and all(mine)):
-            pictures.add(node.name)
-        elif isinstance(node, Concat) and any(mine):
+        mine = [given[name] for name in node.inputs]
+        alike = len(set(mine)) == 1
+        given[node.name] = mine[0] if isinstance(node, MOVERS) and alike else given_levels(node)
+        if isinstance(node, Concat) and not alike:
             inputs = []
-            for position, (name, picture) in enumerate(zip(node.inputs, mine, strict=True)):
-                if picture:
-                    channels = graph[name].channels
-                    own = f"{node.name}.scaled{position}"
-                    changed[own] = _identity(own, name, channels)
-                inputs.append(own if picture else name)
+            for position, (name, levels) in enumerate(zip(node.inputs, mine, strict=True)):
+                own = f"{node.name}.scaled{position}"
+                if levels is not None:
+                    changed[own] = _identity(own, name, graph[name].channels)
+                inputs.append(name if levels is None else own)
             node = replace(node, inputs=tuple(inputs))
         changed[node.name] = node
     return replace(graph, nodes=tuple(changed.values()))

@@ -6,12 +6,15 @@ instead.
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Iterator
+
 from torch import fx, nn
 
 from sr_experiments.models.base import SRModel
 from sr_experiments.models.blocks import LEAF_MODULES
 from sr_experiments.quantization.graph import Graph, enlargement
-from sr_experiments.quantization.operators import read_operator
+from sr_experiments.quantization.operators import number_of_parts, read_operator
 from sr_experiments.quantization.passes import optimise
 from sr_experiments.quantization.reader import IMAGE_CHANNELS, Reader, UnsupportedOperator
 
@@ -21,6 +24,13 @@ __all__ = ["UnsupportedOperator", "trace"]
 class _Tracer(fx.Tracer):
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         return isinstance(m, LEAF_MODULES) or super().is_leaf_module(m, module_qualified_name)
+
+    def iter(self, obj: fx.Proxy) -> Iterator[fx.Proxy]:
+        """Let a loop run over the parts of a split whose number is known."""
+        count = number_of_parts(obj.node)
+        if count is None:
+            return super().iter(obj)
+        return (operator.getitem(obj, index) for index in range(count))
 
 
 def trace(model: SRModel) -> Graph:

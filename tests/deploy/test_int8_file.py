@@ -243,8 +243,8 @@ def test_clip_inside_a_shared_range_is_an_operator_of_its_own(
     content = int8_model(PostTraining().quantize(trace(network("clips")), calibration))
     names = [name for name, *_ in operators(content)]
     assert names.count("MINIMUM") == 2
-    assert names.count("MAXIMUM") == 1
-    assert names.count("RELU") == 1
+    assert names.count("MAXIMUM") == 2  # one of them is a ReLU, which LiteRT is slow at
+    assert "RELU" not in names
 
 
 def test_xlsr_is_as_small_as_it_should_be(xlsr: SRModel, calibration: Tensor) -> None:

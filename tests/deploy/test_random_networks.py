@@ -1,6 +1,7 @@
 """Networks wired at random: whatever can be traced runs everywhere, and alike."""
 
 import importlib.util
+import operator
 import random
 from typing import Any
 
@@ -17,6 +18,23 @@ from sr_experiments.models import SRModel
 from sr_experiments.models.blocks import BicubicUpscale, ClippedReLU, RepeatChannels
 from sr_experiments.quantization import PostTraining, receptive_radius, trace
 
+BINARY = {"add": operator.add, "sub": operator.sub, "mul": operator.mul}
+
+
+class Attention(nn.Module):
+    """Channels weighed by what a convolution makes of their mean, or their spread."""
+
+    def __init__(self, width: int, spread: bool) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(width, width, 1)
+        self.spread = spread
+
+    def forward(self, x: Tensor) -> Tensor:
+        pooled = x.mean((2, 3), keepdim=True)
+        if self.spread:
+            pooled = pooled + x.std((2, 3), correction=0, keepdim=True)
+        return x * self.conv(pooled).sigmoid()
+
 
 class RandomNetwork(SRModel):
     """Up to eight operators that read any recent tensor, then one of five ways to end."""
@@ -31,7 +49,7 @@ class RandomNetwork(SRModel):
         for _ in range(choose.randint(2, 8)):
             source = choose.randrange(max(0, len(channels) - 3), len(channels))
             width = channels[source]
-            kind = choose.choice(["layer"] * 5 + ["concat", "add", "scale", "shift"])
+            kind = choose.choice(["layer"] * 7 + ["concat", "scale", "shift", "split", *BINARY])
             if kind == "layer":
                 layer, width = random_layer(choose, width)
                 self.layers.append(layer)
@@ -40,9 +58,11 @@ class RandomNetwork(SRModel):
                 other = choose.randrange(len(channels))
                 self.steps.append((kind, other, source))
                 width += channels[other]
-            elif kind == "add":
+            elif kind in BINARY:
                 fitting = [i for i, other in enumerate(channels) if other == width]
                 self.steps.append((kind, choose.choice(fitting), source))
+            elif kind == "split":
+                self.steps.append((kind, choose.randint(1, width - 1), source))
             else:
                 self.steps.append((kind, choose.choice([0.5, -1.3, 2.0]), source))
             channels.append(width)
@@ -61,8 +81,11 @@ class RandomNetwork(SRModel):
                 x = self.layers[value](x)
             elif kind == "concat":
                 x = torch.cat([x, tensors[value]], 1)
-            elif kind == "add":
-                x = x + tensors[value]
+            elif kind in BINARY:
+                x = BINARY[kind](x, tensors[value])
+            elif kind == "split":
+                first, second = x[:, :value], x[:, value:]
+                x = torch.cat([second, first.relu()], 1)
             else:
                 x = x * value if kind == "scale" else x + value
             tensors.append(x)
@@ -97,6 +120,15 @@ def random_layer(choose: random.Random, width: int) -> tuple[nn.Module, int]:
             (nn.Hardtanh(-0.3, 0.6), width),
             (ClippedReLU(0.5, learned=True), width),
             (RepeatChannels(2), width * 2),
+            (nn.LeakyReLU(choose.choice([0.01, 0.2])), width),
+            (choose.choice([nn.Sigmoid, nn.Tanh, nn.ELU, nn.GELU])(), width),
+            (choose.choice([nn.SiLU, nn.Hardswish, nn.Hardsigmoid])(), width),
+            (Attention(width, choose.choice([False, True])), width),
+            (nn.Conv2d(width, wide, 3, padding=2, dilation=2), wide),
+            (nn.Conv2d(width, wide, 3, padding=1, padding_mode="reflect"), wide),
+            (choose.choice([nn.MaxPool2d, nn.AvgPool2d])(3, 1, 1), width),
+            (nn.Sequential(nn.MaxPool2d(2), nn.Upsample(scale_factor=2)), width),
+            (nn.Sequential(nn.AvgPool2d(2), nn.Upsample(scale_factor=2, mode="bilinear")), width),
         ]
     )
 

@@ -234,16 +234,28 @@ def upscaled(module: nn.Module) -> SRModel:
 @pytest.mark.parametrize(
     ("module", "name", "advice"),
     [
-        (nn.Tanh(), "nn.Tanh", "ClippedReLU"),
-        (nn.Sigmoid(), "nn.Sigmoid", "ReLU"),
-        (nn.LeakyReLU(0.1), "nn.LeakyReLU", "PReLU"),
-        (nn.GELU(), "nn.GELU", "ReLU"),
-        (nn.Upsample(scale_factor=2), "nn.Upsample", "BicubicUpscale"),
+        (nn.Mish(), "nn.Mish", "nn.SiLU"),
+        (nn.ELU(0.5), "nn.ELU", "alpha=1"),
+        (nn.GELU(approximate="tanh"), "nn.GELU", "use none"),
+        (nn.Softmax2d(), "nn.Softmax2d", "products"),
+        (nn.Upsample(size=(9, 9)), "nn.Upsample", "whole scale_factor"),
+        (nn.Upsample(scale_factor=1.5), "nn.Upsample", "whole scale_factor"),
+        (nn.Upsample(scale_factor=2, mode="bicubic"), "nn.Upsample", "BicubicUpscale"),
+        (
+            nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True),
+            "nn.Upsample",
+            "neither align_corners",
+        ),
         (nn.InstanceNorm2d(3), "nn.InstanceNorm2d", "BatchNorm2d"),
-        (nn.AvgPool2d(2), "nn.AvgPool2d", "convolutions"),
+        (nn.LPPool2d(2, 2), "nn.LPPool2d", "nn.AvgPool2d"),
+        (nn.AvgPool2d(2, ceil_mode=True), "nn.AvgPool2d", "ceil_mode"),
+        (nn.AdaptiveAvgPool2d(6), "nn.AdaptiveAvgPool2d", "one pixel"),
+        (nn.MaxPool2d(3, 2, 1), "nn.MaxPool2d", "without padding"),
         (nn.PixelUnshuffle(1), "nn.PixelUnshuffle", "PixelShuffle"),
-        (nn.Conv2d(3, 3, 3, padding=2, dilation=2), "nn.Conv2d", "larger kernel"),
-        (nn.Conv2d(3, 3, 3, padding=1, padding_mode="reflect"), "nn.Conv2d", "zeros"),
+        (nn.ReplicationPad2d(2), "nn.ReplicationPad2d", "reflect more"),
+        (nn.ZeroPad2d(-1), "nn.ZeroPad2d", "can be added"),
+        (nn.Conv2d(3, 3, 3, padding=1, padding_mode="circular"), "nn.Conv2d", "reflect"),
+        (nn.Conv2d(3, 3, 3, dilation=(1, 2)), "nn.Conv2d", "same for both"),
         (nn.Conv2d(3, 3, 3, stride=(1, 2)), "nn.Conv2d", "same for both"),
         (nn.Conv2d(1, 3, 1), "nn.Conv2d", "reads 1 channels but gets 3"),
         (nn.ConvTranspose2d(3, 3, 4, 2, 1, groups=3), "nn.ConvTranspose2d", "groups"),
@@ -273,17 +285,28 @@ class Wrapped(nn.Module):
 @pytest.mark.parametrize(
     ("function", "name", "advice"),
     [
-        (torch.tanh, "tanh at part", "ReLU"),
-        (lambda x: F.interpolate(x, scale_factor=2), "interpolate at part", "BicubicUpscale"),
-        (lambda x: x.mean((2, 3), keepdim=True), "mean at part", "convolutions"),
-        (lambda x: torch.cat(x.chunk(3, 1), 1), "chunk at part", "groups"),
-        (lambda x: x[:, :1], "getitem at part", "groups"),
-        (lambda x: F.pad(x, (1, 1, 1, 1)), "pad at part", "to the convolution"),
+        (torch.exp, "exp at part", "common activations"),
+        (lambda x: F.interpolate(x, size=(9, 9)), "interpolate at part", "whole scale_factor"),
+        (lambda x: x.mean(1, keepdim=True), "mean at part", "height and width"),
+        (lambda x: x.mean((2, 3)), "mean at part", "keepdim=True"),
+        (lambda x: x.std((2, 3), keepdim=True), "std at part", "correction=0"),
+        (lambda x: x.unbind(1)[0], "unbind at part", "torch.split"),
+        (lambda x: x[:, :, 1:-1], "getitem at part", "x[:, a:b]"),
+        (lambda x: x[:, 0], "getitem at part", "x[:, a:b]"),
+        (lambda x: x.chunk(3, 2)[0], "chunk at part", "dim=1"),
+        (lambda x: x.split([1, 1], 1)[0], "split at part", "not the 3 channels"),
+        (lambda x: x.chunk(3, 1) + x, "add at part", "is a list of tensors"),
+        (lambda x: F.pad(x, (1, 1, 1, 1), value=0.5), "pad at part", "only zeros"),
+        (lambda x: F.pad(x, (1, 1), mode="circular"), "pad at part", "reflect"),
+        (lambda x: x / x, "truediv at part", "no INT8 division"),
+        (lambda x: x**3, "pow at part", "2 and 0.5"),
+        (lambda x: torch.add(x, x, alpha=2), "add at part", "alpha"),
+        (lambda x: x * x[:, :1], "mul at part", "RepeatChannels"),
         (lambda x: x.view(x.shape), "getattr at part", "constructor"),
         (lambda x: torch.cat([x, x], 2), "cat at part", "dim=1"),
         (lambda x: x.repeat_interleave(2, 2), "repeat_interleave at part", "dim=1"),
-        (lambda x: x * x, "mul at part", "no number"),
-        (lambda x: x + torch.tensor(1.0), "add at part", "ChannelOffset"),
+        (lambda x: x + torch.ones(2, 1, 1), "add at part", "(1, 3, 1, 1)"),
+        (lambda x: x.clamp(min=x), "clamp at part", "no number"),
     ],
 )
 def test_unsupported_function_is_named_with_its_place_and_what_to_use(
@@ -321,6 +344,14 @@ def test_sizes_that_do_not_meet_are_refused() -> None:
 
     with pytest.raises(UserError, match="joins tensors of different sizes"):
         trace(of(build, forward))
+
+
+def test_mean_of_the_picture_cannot_be_enlarged() -> None:
+    def forward(self: Any, x: Tensor) -> Tensor:
+        return F.pixel_shuffle(x.mean((2, 3), keepdim=True).repeat_interleave(9, 1), 3)
+
+    with pytest.raises(UserError, match="gets a single pixel"):
+        trace(of(lambda self: None, forward))
 
 
 def test_nearest_neighbour_keeps_the_order_pytorch_gives_it() -> None:

@@ -104,7 +104,8 @@ def count(entry: Entry) -> Costs:
         macs = _macs_in_torch(twin)
         return Costs(training, parameters, macs, limits=limits or str(error), deployable=False)
     macs = multiply_accumulates(graph, HEIGHT, WIDTH)
-    field = 2 * receptive_radius(graph) + 1
+    radius = receptive_radius(graph)
+    field = None if radius is None else 2 * radius + 1
     return Costs(training, parameters, macs, field, size_band(graph), limits)
 
 

@@ -1,6 +1,6 @@
 """What every network of the package is: a module that knows its scale and its limits."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
@@ -25,6 +25,7 @@ class SRModel(nn.Module):
         fresh: True until trained weights are loaded.
         quantized: True once quantisation-aware training has moved the weights: without
             quantisation they are no FP32 network to compare with.
+        ranges: Scales that it was trained with, as plain values (``quantization.description``).
 
     Shape:
         (N, 3, H, W) in [0, 1] to (N, 3, scale * H, scale * W).
@@ -43,6 +44,7 @@ class SRModel(nn.Module):
         self.collapsed = False
         self.fresh = True
         self.quantized = False
+        self.ranges: dict[str, Any] | None = None
         self.output_clip: ClippedReLU | None = ClippedReLU() if clip_output else None
 
     def clip(self, prediction: Tensor) -> Tensor:

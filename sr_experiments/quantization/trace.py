@@ -54,7 +54,7 @@ def trace(model: SRModel) -> Graph:
         raise UnsupportedOperator(f"{name} cannot be deployed: {model.reason}")
     try:
         traced = _Tracer().trace(model)
-    except (fx.proxy.TraceError, TypeError) as error:
+    except (fx.proxy.TraceError, NameError, RuntimeError, TypeError) as error:
         raise UnsupportedOperator(
             f"{name}.forward cannot be traced: {error}. Its wiring must not depend on the values "
             "or the size of the image; choose in the constructor instead"

@@ -319,8 +319,16 @@ def test_unsupported_function_is_named_with_its_place_and_what_to_use(
     assert advice in message
 
 
-def test_wiring_that_depends_on_values_is_refused() -> None:
-    model = upscaled(Wrapped(lambda x: x if x.sum() > 0 else -x))
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: x if x.sum() > 0 else -x,
+        lambda x: torch.cat([*x.chunk(3, 1)], 1),  # a list asks how long the proxy is
+        lambda x: nn.ReLU()(x),  # a layer that forward makes
+    ],
+)
+def test_wiring_that_cannot_be_seen_is_refused(function: Callable[[Tensor], Tensor]) -> None:
+    model = upscaled(Wrapped(function))
     with pytest.raises(UnsupportedOperator, match="must not depend"):
         trace(model)
 

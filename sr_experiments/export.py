@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from sr_experiments.reporting.exporting import Check
 
 FALLBACK = ["photos:train"]
+MEASURING = (
+    "per_channel", "observer", "symmetric", "fixed_output", "equalize", "adaptive_rounding",
+    "bias_correction", "calibration_images", "calibration_size", "data",
+)  # fmt: skip
 
 
 @dataclass
@@ -43,7 +47,13 @@ class Options(DataOptions, SourceOptions):
     per_channel         a weight scale per output channel; false: one per kernel, for older NPUs
     input_type          of the INT8 file: uint8, int8, float32
     output_type         the same for its output
-    observer            rule for the ranges: minmax, moving_average, percentile, mse
+    trained_ranges      keep the ranges of quantisation-aware training; false: measure new ones
+    observer            rule for the ranges: minmax, moving_average, percentile, mse, entropy
+    symmetric           zero points of activations are 0
+    fixed_output        the output's levels are pixel values, whatever was measured
+    equalize            cross-layer equalisation
+    adaptive_rounding   steps of AdaRound for each layer; 0: round to the nearest level
+    bias_correction     take the shift of each channel's mean off the biases
     calibration_images  low-res crops that the ranges are measured on
     calibration_size    their height and width
     data                sets they come from; null: the run's own if at hand, else photos:train
@@ -60,7 +70,13 @@ class Options(DataOptions, SourceOptions):
     per_channel: bool = True
     input_type: str = "uint8"
     output_type: str = "uint8"
+    trained_ranges: bool = True
     observer: str = "minmax"
+    symmetric: bool = False
+    fixed_output: bool = False
+    equalize: bool = False
+    adaptive_rounding: int = 0
+    bias_correction: bool = False
     calibration_images: int = 16
     calibration_size: int = 64
     data: Any = None
@@ -87,6 +103,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         observer=options.observer,
         calibration_images=options.calibration_images,
         calibration_size=options.calibration_size,
+        symmetric=options.symmetric,
+        fixed_output=options.fixed_output,
+        equalize=options.equalize,
+        adaptive_rounding=options.adaptive_rounding,
+        bias_correction=options.bias_correction,
         input_type=options.input_type,  # type: ignore[arg-type]  # checked by PostTraining
         output_type=options.output_type,  # type: ignore[arg-type]
     )
@@ -95,7 +116,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise UserError(f"scale={options.scale}: {trained.label} enlarges x{network.scale}")
     if not network.deployable:
         raise UserError(f"{trained.label} cannot be exported: {network.reason}")
-    specs, calibration = _calibration(options, trained, network.scale)
+    specs, calibration = ["the training"], None
+    if network.ranges is None or not options.trained_ranges:
+        specs, calibration = _calibration(options, trained, network.scale)
+    else:
+        _refuse_measuring(options)
     exported = exporting.export(
         network,
         mode,
@@ -113,6 +138,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(f"ranges from {', '.join(specs)}; parity on the photo photos:test")
     if exporting.ONNX not in exported.files:
         print('no model.onnx: pip install "sr_experiments[onnx]"')
+
+
+def _refuse_measuring(options: Options) -> None:
+    """Options of a measurement have no use beside trained ranges."""
+    for key in MEASURING:
+        if getattr(options, key) != getattr(Options, key):
+            raise UserError(
+                f"{key}={getattr(options, key)}: this network keeps the ranges that it was trained "
+                "with; add trained_ranges=false to measure new ones"
+            )
 
 
 def _calibration(options: Options, trained: Trained, scale: int) -> tuple[list[str], "Tensor"]:

@@ -13,10 +13,12 @@ from sr_experiments.data import SRData
 from sr_experiments.deploy.parity import Parity, compare
 from sr_experiments.deploy.runtimes import LiteRTRuntime, ONNXRuntime, Runtime, to_uint8
 from sr_experiments.deploy.tflite import float_model, int8_model
+from sr_experiments.errors import UserError
 from sr_experiments.functional.pixels import to_float
 from sr_experiments.functional.pixels import to_uint8 as to_picture
 from sr_experiments.metrics import psnr_rgb
 from sr_experiments.models import SRModel, collapse
+from sr_experiments.quantization.description import described
 from sr_experiments.quantization.fake import QuantizedGraph
 from sr_experiments.quantization.graph import Graph
 from sr_experiments.quantization.modes import PostTraining
@@ -68,7 +70,7 @@ def export_names() -> list[str]:
 def export(
     network: SRModel,
     mode: PostTraining,
-    calibration: Tensor,
+    calibration: Tensor | None,
     *,
     height: int,
     width: int,
@@ -79,7 +81,8 @@ def export(
     Args:
         network: On the CPU.
         mode: How to quantise.
-        calibration: (N, 3, h, w) in [0, 1], what ranges are measured on.
+        calibration: (N, 3, h, w) in [0, 1], what ranges are measured on; None keeps those that
+            the network was trained with.
         height: Of the TFLite files' input.
         width: Of the TFLite files' input.
         resizable: Let users of the TFLite files change height and width.
@@ -89,7 +92,12 @@ def export(
     """
     twin = collapse(network)
     graph = trace(twin)
-    quantized = mode.quantize(graph, calibration)
+    if calibration is not None:
+        quantized = mode.quantize(graph, calibration)
+    elif network.ranges is not None:
+        quantized = described(graph, network.ranges, mode.input_type, mode.output_type)
+    else:
+        raise UserError("this network was trained without ranges: name images that measure them")
     files = {
         FP32: float_model(graph, height=height, width=width, resizable=resizable),
         INT8: int8_model(quantized, height=height, width=width, resizable=resizable),

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from sr_experiments import train
+from sr_experiments import export, train
 from sr_experiments.configuration.compose import compose
 from sr_experiments.deploy.tflite import float_model
 from sr_experiments.errors import UserError
@@ -189,3 +189,17 @@ def test_half_precision_ships_a_measured_file_of_float16_weights(tmp_path: Path)
     assert drop == pytest.approx(float(row["val/fp16_drop"]), abs=1e-3)
     assert half["drop"] == pytest.approx(drop, abs=1e-3)
     assert "<th>FP16</th>" in (made / "report.html").read_text()
+
+
+def test_export_writes_the_measured_file_again_with_the_trained_ranges(
+    tmp_path: Path, trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = run(tmp_path, f"init_from={trained}", "trainer.epochs=1", "quantization.ranges=learned")
+    export.main([f"run={made}", f"output={tmp_path / 'files'}"])
+    measured = (made / "model_int8.tflite").read_bytes()
+    assert (tmp_path / "files" / "model_int8.tflite").read_bytes() == measured
+    assert "ranges from the training" in capsys.readouterr().out
+    with pytest.raises(UserError, match="observer=mse: this network keeps the ranges"):
+        export.main([f"run={made}", f"output={tmp_path / 'other'}", "observer=mse"])
+    export.main([f"run={made}", f"output={tmp_path / 'new'}", "trained_ranges=false"])
+    assert (tmp_path / "new" / "model_int8.tflite").read_bytes() != measured

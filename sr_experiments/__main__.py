@@ -4,10 +4,11 @@ Help and refusals come first and import neither torch nor lightning.
 """
 
 import itertools
+import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sr_experiments import __version__
 from sr_experiments.errors import UserError
@@ -64,18 +65,23 @@ def _launch(words: list[str]) -> None:
     if multirun:
         _preflight(jobs)
 
-    def task(config: "DictConfig") -> None:
+    def task(config: "DictConfig") -> float:
         if stopped:
-            return
+            return math.nan
         try:
-            _train(config, failures, folders, axes if multirun else None)
+            return _train(config, failures, folders, axes if multirun else None)
         except BaseException as error:  # Hydra would print its own shortened traceback
             stopped.append(error)
+            return math.nan
 
     sys.argv = [sys.argv[0], *_in_order(words, SEARCH_PATH.format(root=config_root()))]
     from sr_experiments.configuration.locations import config_dir
 
-    hydra_main(version_base="1.3", config_path=str(config_dir()), config_name="config")(task)()
+    try:
+        hydra_main(version_base="1.3", config_path=str(config_dir()), config_name="config")(task)()
+    except ValueError:  # a sampler that not a single job has answered
+        if not (stopped or failures):
+            raise
     for folder in folders:
         _conclude(folder, words)
     if stopped:
@@ -181,10 +187,14 @@ def _axes(jobs: list[list[str]]) -> set[str]:
 
 def _train(
     config: "DictConfig", failures: list[str], folders: set[Path], axes: set[str] | None
-) -> None:
+) -> float:
     """Train one job; ``axes`` name what varies in its sweep, None a single run.
 
     A sweep's folder joins ``folders``, a failed job ``failures``.
+
+    Returns:
+        What samplers of a sweep go by: the best value of the metric that the best network is
+        chosen by, on the validation set; NaN of a failed job.
     """
     from hydra.core.hydra_config import HydraConfig
 
@@ -202,15 +212,21 @@ def _train(
     choices = {key: str(value) for key, value in hydra.runtime.choices.items()}
     job = train.Job(config, choices, overrides, sweep)
     if axes is None:
-        train.run(job)
-        return
+        return _best(config, train.run(job))
     assert sweep is not None
     folders.add(Path(str(config.paths.output_dir), sweep[0]))
     try:
-        train.run(job)
+        return _best(config, train.run(job))
     except Exception as error:  # one job's failure must not stop the others
         failures.append(f"{' '.join(overrides)}: {error or repr(error)}")
         print(f"failed: {failures[-1]}", file=sys.stderr)
+        return math.nan
+
+
+def _best(config: "DictConfig", summary: Mapping[str, Any]) -> float:
+    """What the last stage reached in the metric that its best network is chosen by."""
+    metric = config.task.get("best_by", "val/psnr")
+    return float(summary["stages"][-1].get(metric, math.nan))
 
 
 def _short(name: str) -> str:

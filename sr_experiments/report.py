@@ -29,12 +29,13 @@ class Options(DataOptions):
       python -m sr_experiments.report table=mobile_ai_2022 runs=outputs/zoo
       python -m sr_experiments.report figure=xlsr_4 runs=outputs/zoo data=[photos:test,set14]
       python -m sr_experiments.report table=sweep runs=outputs/zoo
+      python -m sr_experiments.report table=glasses runs=[outputs/glasses_folds]
       python -m sr_experiments.report runs=outputs/xlsr-x3
 
     table          zoo: every network of conf/model with parameters, operations, size, time and
                    receptive field; xlsr_1, xlsr_4: tables 1 and 4 of the XLSR paper;
                    mobile_ai_2022: table 1 of the challenge's report; sweep: every job of the
-                   sweep whose folder is runs=
+                   sweep whose folder is runs=; glasses: the tables of the glasses paper
     figure         xlsr_4: crops where INT8 changes colours, as figure 4 of the XLSR paper
     runs           run folder or [folders], also of many runs, such as a sweep's; without table
                    and figure, their report.html is made again
@@ -70,6 +71,7 @@ TABLES = {
     "xlsr_4": {"runs"},
     "mobile_ai_2022": {"runs", "data", "root"},
     "sweep": {"runs"},
+    "glasses": {"runs"},
 }
 FIGURES = {"xlsr_4": {"runs", "data", "root", "pictures"}}
 
@@ -82,8 +84,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     from sr_experiments.reporting.environment import usable_cores
     from sr_experiments.reporting.tables.trained import find_runs
 
-    if options.table == "sweep":
-        _sweep(options, words)
+    if options.table in ("sweep", "glasses"):
+        (_sweep if options.table == "sweep" else _glasses)(options, words)
         return
     runs, unfinished = find_runs(_names("runs", options.runs) or [])
     threads = options.threads or usable_cores()
@@ -193,6 +195,15 @@ def _table(
     advance(spec)
     bicubic = mobile_ai.bicubic_on(spec, **places, root=options.root)
     return mobile_ai.table(chosen, spec, bicubic, runs, unfinished)
+
+
+def _glasses(options: Options, words: Sequence[str]) -> None:
+    from sr_experiments.reporting.tables.glasses import find_classifiers, glasses_table
+    from sr_experiments.reporting.tables.render import deliver
+
+    table = glasses_table(find_classifiers(_names("runs", options.runs) or []))
+    command = f"python -m sr_experiments.report {shlex.join(words)}"
+    deliver(table, command, Path(options.output).expanduser())
 
 
 def _sweep(options: Options, words: Sequence[str]) -> None:

@@ -166,6 +166,9 @@ def _keys(config: DictConfig, prefix: str = "") -> Iterator[str]:
 
 def _explain(error: BaseException, overrides: Sequence[str]) -> str:
     text = str(error)
+    plugin = re.search(r"Could not (?:find|load) '(hydra/\w+)/([^']+)'", text)
+    if plugin:
+        return f'{plugin[1]}={plugin[2]} is not installed: pip install "sr_experiments[sweep]"'
     option = re.search(r"Could not (?:find|load) '((?:task/)?\w+)/([^']+)'", text)
     if option:
         group, name = option[1].replace("sweeps", "sweep"), option[2]

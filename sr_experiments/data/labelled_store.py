@@ -165,9 +165,7 @@ def _content_key(files: Sequence[LabelledFile], size: int) -> str:
     return digest.hexdigest()[:24]
 
 
-def _pack(
-    files: Sequence[LabelledFile], size: int, path: Path, progress: Progress | None
-) -> None:
+def _pack(files: Sequence[LabelledFile], size: int, path: Path, progress: Progress | None) -> None:
     header = _header([file.name for file in files], size)
     total = len(header) + len(files) * (8 + 3 * size**2)
     if shutil.disk_usage(path.parent).free < total:

@@ -14,8 +14,6 @@ four ReLUs there see one value of a picture each, much the same in all pictures,
 start shut, which random signs do to one block in sixteen, they have no gradient to open by.
 """
 
-from typing import ClassVar
-
 import torch
 from torch import Tensor, nn
 
@@ -37,9 +35,6 @@ class IMDN(SRModel):
         num_blocks: Distillation blocks.
         clip_output: Clip the prediction to [0, 1]; False is the paper's linear output.
     """
-
-    deployable: ClassVar[bool] = False
-    reason: ClassVar[str] = "splits, LeakyReLU and channel attention have no operator in the graph"
 
     def __init__(
         self,

@@ -50,6 +50,12 @@ def is_large(name: str) -> bool:
         return count_parameters(model) > LARGE and count_parameters(collapse(model)) > LARGE
 
 
+def trains(name: str) -> bool:
+    network = get_class(published(name)["_target_"])
+    assert issubclass(network, SRModel)
+    return network.trainable
+
+
 def config(name: str, scale: int = 3, **options: Any) -> dict[str, Any]:
     shown = published(name, scale)
     narrow = {key: value for key, value in NARROW.items() if key in shown and is_large(name)}
@@ -265,3 +271,23 @@ def test_int8_file_is_as_near_to_the_network_as_its_fake_quantised_twin(
     # One scale is coarse for a kernel that also passes its input on: a folded identity.
     assert measured > (20 if per_channel else 15)
     assert measured == pytest.approx(signal_to_noise(fake, expected), abs=0.5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in NAMES if is_large(name) and trains(name)])
+def test_a_large_network_at_its_full_size_learns_a_patch_in_20_steps(name: str) -> None:
+    torch.manual_seed(0)
+    model = instantiate(published(name)).train()
+    assert count_parameters(model) > LARGE
+    low_res, high_res = (
+        image[..., : 12 * s, : 12 * s] for image, s in zip(photo(3), (1, 3), strict=True)
+    )
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-4)
+    losses = []
+    for _ in range(20):
+        loss = (model(low_res) - high_res).abs().mean()
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.99 * losses[0], losses  # MSRResNet starts at bilinear, and falls slowly

@@ -7,6 +7,7 @@ from sr_experiments.data.images import image_size, load_image
 from sr_experiments.data.labelled import LabelledData, LabelledPart
 from sr_experiments.data.labelled_store import LabelledImages, load_square, packed_labelled, square
 from sr_experiments.data.labels import LabelledFile, read_labels
+from sr_experiments.data.photo_crops import PhotoCrops
 from sr_experiments.data.sampler import PatchSampler
 from sr_experiments.data.sources import SOURCES
 from sr_experiments.data.store import PackedImages, Pair, pack, packed
@@ -22,6 +23,7 @@ __all__ = [
     "PackedImages",
     "Pair",
     "PatchSampler",
+    "PhotoCrops",
     "SRData",
     "default_cache_dir",
     "find_images",

@@ -108,7 +108,7 @@ def profiles(distances: Tensor, phases: Sequence[int]) -> list[PhaseProfile]:
     """The phases of a matrix.
 
     Args:
-        distances: (epochs, batches), batches in the metric's order.
+        distances: (epochs, batches), batches in the metric's order, at least four.
         phases: Phase of each epoch, from 0.
     """
     matrix = distances.double().numpy()

@@ -4,6 +4,7 @@ from sr_experiments.tasks.base import SuperResolutionTask
 from sr_experiments.tasks.classification import ClassificationTask
 from sr_experiments.tasks.classifier_study import ClassifierStudy
 from sr_experiments.tasks.contract import Task, TrainingData
+from sr_experiments.tasks.enlarger_study import EnlargerStudy
 from sr_experiments.tasks.fitting import FitTask
 from sr_experiments.tasks.regression import RegressionTask
 from sr_experiments.tasks.scheduling import NonFiniteLossError, ScheduledTask
@@ -11,6 +12,7 @@ from sr_experiments.tasks.scheduling import NonFiniteLossError, ScheduledTask
 __all__ = [
     "ClassificationTask",
     "ClassifierStudy",
+    "EnlargerStudy",
     "FitTask",
     "NonFiniteLossError",
     "RegressionTask",

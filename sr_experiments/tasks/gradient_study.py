@@ -44,6 +44,7 @@ from sr_experiments.tasks.scheduling import OptimizerFactory, ScheduledTask, Sch
 
 __all__ = ["Distances", "GradientStudy", "StudyData"]
 
+QUARTERS = 4
 Distances = Literal["exact", "sketch", "both", "none"]
 
 
@@ -51,10 +52,12 @@ class StudyData(TrainingData, Protocol):
     """What a study asks of a data set.
 
     Attributes:
+        images: Training pictures.
         batch_size: Pictures per batch.
         cache_dir: Where measures are kept.
     """
 
+    images: int
     batch_size: int
     cache_dir: Path
 
@@ -130,6 +133,14 @@ class GradientStudy(ScheduledTask):
             raise UserError(
                 f"task.policy.keep is for {policy.phases} phases, and task.phases={phases}"
             )
+        batches = data.images // data.batch_size
+        if distances != "none" and batches != data.steps_per_epoch:
+            raise UserError(
+                "distances need whole epochs: raise trainer.epochs or budget, or add "
+                "task.distances=none"
+            )
+        for phase in range(phases):
+            policy.kept(phase, batches)
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.network = network.to(memory_format=self.memory_format)
         self.loss, self.data, self.total_steps = loss, data, total_steps
@@ -213,9 +224,15 @@ class GradientStudy(ScheduledTask):
         self.rows = {name: list(rows) for name, rows in checkpoint["distances"].items()}
 
     def preflight(self, choices: Mapping[str, str]) -> None:
-        """Two batches of noise through network, twin and stores; see `Task`."""
+        """A batch of noise through metric and network, and a look at the disk; see `Task`."""
         random_state, before = torch.get_rng_state(), copy.deepcopy(self.state_dict())
         self.check(choices)
+        if self._kinds() and self.data.steps_per_epoch < QUARTERS:
+            raise UserError(
+                f"{self.data.steps_per_epoch} batches have no quarters: lower data.batch_size, or "
+                "add task.distances=none"
+            )
+        measured(self.measure, torch.randint(256, (2, 3, 32, 32), dtype=torch.uint8), None)
         inputs, targets = self.noise()
         output = self(inputs)
         loss = blaming("loss", lambda: self.loss(output, targets))
@@ -269,7 +286,7 @@ class GradientStudy(ScheduledTask):
 
     def _schedule(self) -> Schedule:
         values = measured(self.measure, self.data.pictures(), self.data.cache_dir)
-        schedule = Schedule(
+        return Schedule(
             in_order(values),
             self.data.batch_size,
             self.policy,
@@ -278,12 +295,6 @@ class GradientStudy(ScheduledTask):
             phases=self.phases,
             seed=self.seed,
         )
-        if self._kinds() and schedule.count != self.data.steps_per_epoch:
-            raise UserError(
-                "distances need whole epochs: raise trainer.epochs or budget, or add "
-                "task.distances=none"
-            )
-        return schedule
 
     def _kinds(self) -> list[str]:
         kinds = {"none": [], "both": ["exact", "sketch"]}

@@ -86,8 +86,6 @@ def main(argv: Sequence[str] | None = None) -> None:
             move_to=folder,
             advance=lambda done: progress.advance(bar, done),
         )
-    if not counts:
-        raise UserError(f"input={source}: there is no picture in it")
     told = ", ".join(f"{count:,} {word}" for word, count in counts.items() if count)
     print(f"{output}: {sum(counts.values()):,} pictures, {told}")
     if counts.get("unreadable"):

@@ -77,7 +77,7 @@ def classify(
         Pictures of each class, unsure and unreadable.
 
     Raises:
-        UserError: A file cannot be written.
+        UserError: There are no pictures, or a file cannot be written.
     """
     counts: Counter[str] = Counter()
     doubtful: list[Path] = []  # of one batch
@@ -100,6 +100,8 @@ def classify(
                 _set_apart(doubtful, source, listing, move_to)
                 doubtful.clear()
                 advance(len(batch))
+        if not counts:
+            raise UserError(f"input={source}: there is no picture in it")
         partial.replace(output)
         if list_file is not None:
             partial_list.replace(list_file)

@@ -85,7 +85,7 @@ class QuantizedGraph:
         if isinstance(node, Conv):
             result, levels = self._convolved(node, inputs[0])
         else:
-            result, levels = self._differentiable(node, inputs), self._levels(node, inputs)
+            result, levels = self.differentiable(node, inputs), self._levels(node, inputs)
         rounded = self.rounded(node, result)
         if levels is None:
             return rounded
@@ -117,7 +117,7 @@ class QuantizedGraph:
             levels = sums.round().mul_(factor).round_()
         return node.bounds.apply(sums * unit), levels
 
-    def _differentiable(self, node: Node, inputs: Sequence[Tensor]) -> Tensor:
+    def differentiable(self, node: Node, inputs: Sequence[Tensor]) -> Tensor:
         """The output without its own rounding."""
         if isinstance(node, PReLU):
             return F.prelu(inputs[0], fake_slope(node.slope())[0])

@@ -174,6 +174,9 @@ def test_what_trains_is_what_the_file_computes(
     parity = compare(made, to_uint8((prediction * 255).numpy()))
     assert parity.within_one >= 0.999
     assert parity.equal >= 0.97
+    with torch.no_grad():
+        taught = quantizer.train().run(images).permute(0, 2, 3, 1)
+    assert compare(to_uint8((taught * 255).numpy()), made).within_one >= 0.999
 
 
 @pytest.mark.parametrize("per_channel", [True, False])

@@ -80,7 +80,9 @@ class TimmClassifier(Classifier):
         own = self.network.state_dict()
         body = {key for key in own if not key.startswith(heads)}
         wrong = [key for key in body if key not in state or state[key].shape != own[key].shape]
-        where = f"model.weights={self.weights}" if self.weights else f"timm's weights of {self.name}"
+        where = (
+            f"model.weights={self.weights}" if self.weights else f"timm's weights of {self.name}"
+        )
         if wrong:
             raise UserError(f"{where}: {min(wrong)} of {self.name} is missing or has another shape")
         kept = {key: state[key] for key in body}

@@ -8,7 +8,14 @@ from lightning.pytorch.loggers import Logger
 from sr_experiments.configuration.stages import Stage
 from sr_experiments.errors import UserError
 from sr_experiments.files import write_atomic
-from sr_experiments.models import SavedModel, count_parameters, read_model, save_model
+from sr_experiments.models import (
+    Classifier,
+    SavedModel,
+    SRModel,
+    count_parameters,
+    read_model,
+    save_model,
+)
 from sr_experiments.reporting.loggers import closing, log_results
 from sr_experiments.reporting.page import write_page
 from sr_experiments.reporting.run_folder import RunFolder
@@ -96,7 +103,9 @@ def _train(job: Job, folder: RunFolder, loggers: list[Logger]) -> Parts:
         file = folder.stage_file(stage.number, stage.name)
         if not file.is_file():
             parts = _train_stage(job, stage, left, folder, loggers)
-            save_model(*parts.task.outcome(parts.model), file)
+            network, model = parts.task.outcome(parts.model)
+            assert isinstance(network, SRModel | Classifier)
+            save_model(network, model, file)
         left[stage.name] = read_model(file)
     return _train_stage(job, last, left, folder, loggers)
 

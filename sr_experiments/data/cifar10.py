@@ -179,7 +179,7 @@ class Cifar10Data:
     def _scored(self, count: int | None) -> Iterator[tuple[Tensor, Tensor]]:
         images, labels = (tensor[:count] for tensor in self._part("test"))
         for some, of_some in zip(
-            images.split(SCORED_AT_ONCE), labels.split(SCORED_AT_ONCE), strict=True
+            torch.split(images, SCORED_AT_ONCE), torch.split(labels, SCORED_AT_ONCE), strict=True
         ):
             yield self._normalised(some), of_some
 

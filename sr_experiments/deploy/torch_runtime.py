@@ -80,7 +80,7 @@ class TorchRuntime:
         return run
 
     def _image(self, low_res: NDArray[np.uint8]) -> Tensor:
-        image = torch.from_numpy(np.require(low_res, requirements="CW")).to(self._device)
+        image = torch.from_numpy(np.require(low_res, requirements=["C", "W"])).to(self._device)
         image = image.permute(0, 3, 1, 2).float() / 255
         return image.to(self._dtype).contiguous(memory_format=self._format)
 

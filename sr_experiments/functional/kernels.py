@@ -99,4 +99,5 @@ def _inverse(kernel: Tensor, rank: int) -> Tensor:
             f"A 1x1 convolution from {kernel.shape[1]} to {kernel.shape[0]} channels inside a "
             "block does not let every kernel through: build the block wider."
         )
-    return (right.T / strengths) @ left.T
+    inverse: Tensor = (right.T / strengths) @ left.T
+    return inverse

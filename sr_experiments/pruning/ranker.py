@@ -129,7 +129,9 @@ class ChannelRanking(nn.Module):
         self.register_buffer("steps", torch.zeros((), dtype=torch.long))
         self.noise: dict[str, Tensor] = {}
         self._twins: list[SRModel] = []  # in a list, it is no submodule
-        self.register_load_state_dict_post_hook(lambda *_: self._twins.clear())
+        self.register_load_state_dict_post_hook(  # type: ignore[no-untyped-call]
+            lambda *_: self._twins.clear()
+        )
         for index, name in enumerate(self.names):
             network.get_submodule(name).register_forward_hook(self._mask_of(index))
 

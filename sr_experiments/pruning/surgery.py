@@ -43,8 +43,9 @@ def pruned_twin(network: SRModel, keep: Keep) -> SRModel:
 
 def _resized(old: nn.Module, weight: Tensor, bias: Tensor) -> nn.Conv2d:
     assert isinstance(old, nn.Conv2d)
-    made, read = weight.shape[:2]
-    conv = nn.Conv2d(read, made, old.kernel_size, old.stride, old.padding).to(weight)
+    assert old.stride == (1, 1)
+    made, read, height, width = weight.shape
+    conv = nn.Conv2d(read, made, (height, width), padding=(height // 2, width // 2)).to(weight)
     set_kernel(conv, weight, bias)
     return conv.eval()
 
@@ -86,7 +87,7 @@ def pruned(
         weight, bias, slopes = _left(network, conv, keep)
         set_kernel(smaller.get_submodule(conv.name), weight, bias)
         for name, slope in slopes.items():
-            smaller.get_submodule(name).weight.data.copy_(slope)
+            smaller.get_parameter(f"{name}.weight").data.copy_(slope)
     smaller.fresh = network.fresh
     return smaller.train(network.training), described
 
@@ -123,7 +124,7 @@ def _left(network: nn.Module, conv: Conv, keep: Keep) -> tuple[Tensor, Tensor, d
     rows = torch.ones(conv.channels, dtype=torch.bool, device=weight.device)
     if conv.removable and conv.name in keep:
         rows = keep[conv.name].to(weight.device)
-    slopes = {name: network.get_submodule(name).weight[rows].clone() for name in conv.slopes}
+    slopes = {name: network.get_parameter(f"{name}.weight")[rows].clone() for name in conv.slopes}
     return weight[rows][:, columns].clone(), bias[rows].clone(), slopes
 
 

@@ -37,8 +37,9 @@ class Reference(nn.Module):
         self.trains = origin == TWIN
         self.network = copy.deepcopy(network) if self.trains else collapse(network)
         self.network.requires_grad_(self.trains)
-        averaged = self.trains and ema_decay is not None
-        self.average = ExponentialMovingAverage(self.network, ema_decay) if averaged else None
+        self.average = None
+        if self.trains and ema_decay is not None:
+            self.average = ExponentialMovingAverage(self.network, ema_decay)
 
     @classmethod
     def of(cls, choice: str | SRModel, network: SRModel, ema_decay: float | None) -> "Reference":

@@ -102,7 +102,7 @@ def _compared(mode: Any, left: Mapping[str, SavedModel]) -> Any:
         return mode
     name = mode.reference
     if name == AUTO and left and list(left.values())[-1].quantized:
-        name = next((key for key in reversed(left) if not left[key].quantized), name)
+        name = next((key for key in reversed(list(left)) if not left[key].quantized), name)
     return replace(mode, reference=left[name].build()) if name in left else mode
 
 

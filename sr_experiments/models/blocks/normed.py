@@ -58,7 +58,7 @@ class Normed(Collapsible):
         """Change the convolution and the norm's shift."""
         factor = _fold(torch.ones_like(weight[:, :1, :1, :1]), self.norm)[0]
         self.conv.weight.copy_(weight / factor)
-        self.norm.bias += bias - self.folded()[1]
+        self.norm.bias.add_(bias - self.folded()[1])
 
 
 class NormedIdentity(Collapsible):

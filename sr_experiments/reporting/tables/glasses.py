@@ -132,7 +132,8 @@ def glasses_table(runs: Sequence[Run]) -> Table:
         fitting = [run for run in runs if _fits(run, published)]
         used += fitting
         title = TITLES[published.study]
-        for data, chosen in _by_data(fitting) or {"": []}.items():
+        nothing: dict[str, list[Run]] = {"": []}
+        for data, chosen in (_by_data(fitting) or nothing).items():
             groups.setdefault(title, []).append(
                 _row(title, published.row, data, _chosen(chosen), published)
             )

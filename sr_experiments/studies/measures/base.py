@@ -101,8 +101,8 @@ def _values(measure: Callable[[Tensor], Tensor], pictures: Tensor) -> Tensor:
     if isinstance(measure, Measure):
         measure.begin(pictures)
     with torch.no_grad():
-        parts = [measure(part) for part in pictures.split(AT_ONCE)]
-    for part, given in zip(parts, pictures.split(AT_ONCE), strict=True):
+        parts = [measure(part) for part in torch.split(pictures, AT_ONCE)]
+    for part, given in zip(parts, torch.split(pictures, AT_ONCE), strict=True):
         if not isinstance(part, Tensor) or part.ndim not in (1, 2) or len(part) != len(given):
             raise UserError("task.metric must give a number, or several, for each picture")
     values = torch.cat(parts).double().cpu()
@@ -116,5 +116,5 @@ def _key(measure: Measure, pictures: Tensor) -> str:
     options = {key: value for key, value in vars(measure).items() if key[0] != "_"}
     name = f"{type(measure).__module__}.{type(measure).__qualname__}"
     digest = hashlib.sha256(f"{name} {sorted(options.items())!r}".encode())
-    digest.update(np.ascontiguousarray(pictures.cpu().numpy()))
+    digest.update(np.ascontiguousarray(pictures.cpu().numpy()).tobytes())
     return digest.hexdigest()[:24]

@@ -41,4 +41,5 @@ class Edges(Measure):
         _, edges = canny(
             pictures.float() / 255, self.low, self.high, (5, 5), (self.sigma, self.sigma)
         )
-        return 255 * edges.sum((1, 2, 3)).round().long()
+        total: Tensor = 255 * edges.sum((1, 2, 3)).round().long()
+        return total

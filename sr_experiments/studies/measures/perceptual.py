@@ -49,7 +49,7 @@ class FeatureDistance(Measure):
 
     def begin(self, pictures: Tensor) -> None:
         """Look at the mean picture, rounded to nothing."""
-        total = sum(part.double().sum(0) for part in pictures.split(1000))
+        total = sum(part.double().sum(0) for part in torch.split(pictures, 1000))
         assert isinstance(total, Tensor)
         mean = (total / len(pictures) / 255).float()
         self._features.to(pictures.device)

@@ -7,9 +7,7 @@ from sr_experiments.reporting.run_folder import RunFolder
 from sr_experiments.reporting.tables.glasses import find_classifiers, glasses_table
 
 
-def add(
-    root: Path, name: str, study: str, balanced: float, loss: float = 0.5, **data: Any
-) -> None:
+def add(root: Path, name: str, study: str, balanced: float, loss: float = 0.5, **data: Any) -> None:
     folder = RunFolder(root / study / name)
     folder.path.mkdir(parents=True)
     folder.write_config({"run_name": study, "seed": 1, "data": data})

@@ -132,11 +132,11 @@ def glasses_table(runs: Sequence[Run]) -> Table:
         fitting = [run for run in runs if _fits(run, published)]
         used += fitting
         title = TITLES[published.study]
-        nothing: dict[str, list[Run]] = {"": []}
-        for data, chosen in (_by_data(fitting) or nothing).items():
-            groups.setdefault(title, []).append(
-                _row(title, published.row, data, _chosen(chosen), published)
-            )
+        by_data: dict[str, list[Run]] = _by_data(fitting) or {"": []}
+        groups.setdefault(title, []).extend(
+            _row(title, published.row, data, _chosen(chosen), published)
+            for data, chosen in by_data.items()
+        )
     others: dict[str, list[Run]] = {}
     for run in runs:
         if run not in used:

@@ -50,12 +50,21 @@ class RepGSR(SRModel):
         self.tail = _linear(channels, 3 * scale**2, expansion, online)
         self.shuffle = nn.PixelShuffle(scale)
         initialise(self)
+        for block in self.body:
+            _quieten(block)
         start_quietly(self.tail, GREY)
 
     def forward(self, low_res: Tensor) -> Tensor:
         """Enlarge (N, 3, H, W) in [0, 1] to (N, 3, scale * H, scale * W)."""
         prediction: Tensor = self.shuffle(self.clip(self.tail(self.body(self.head(low_res)))))
         return prediction
+
+
+def _quieten(block: nn.Module, factor: float = 0.3) -> None:
+    """Let a block start as little more than its input, which eight of them would else outgrow."""
+    assert isinstance(block, _GhostBlock)
+    with torch.no_grad():
+        block.mix.project.weight.mul_(factor)
 
 
 class _GhostBlock(nn.Module):
@@ -77,7 +86,7 @@ class _GhostBlock(nn.Module):
 
 def _linear(
     channels_in: int, channels_out: int, expansion: int, online: bool, kernel_size: int = 3
-) -> nn.Module:
+) -> CollapsibleLinearBlock:
     """Rep-SLB, the wide linear block."""
     width = expansion * channels_out
     return CollapsibleLinearBlock(

@@ -27,8 +27,8 @@ class SkipSkip(SRModel):
         scale: Enlargement.
         channels: Width of the hidden layers.
         num_blocks: Convolutions between the first and the last two.
-        activation: ``relu``, or ``silu`` as published for floating point, which cannot be
-            quantised.
+        activation: ``relu``, or ``silu`` as published for floating point, which NPUs
+            lack.
         clip_output: Clip to [0, 1] as published.
         block: What the ``num_blocks`` convolutions train as (``models.blocks.factory``).
     """

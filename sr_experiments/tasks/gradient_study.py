@@ -133,6 +133,11 @@ class GradientStudy(ScheduledTask):
             raise UserError(
                 f"task.policy.keep is for {policy.phases} phases, and task.phases={phases}"
             )
+        if not hasattr(data, "images"):
+            raise UserError(
+                "task: this data set draws new crops, so no mini-batch stays: add data=photo_crops "
+                "to study a network that enlarges, data=cifar10 for one that classifies"
+            )
         batches = data.images // data.batch_size
         if distances != "none" and batches != data.steps_per_epoch:
             raise UserError(

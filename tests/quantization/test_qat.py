@@ -176,7 +176,10 @@ def test_what_trains_is_what_the_file_computes(
     assert parity.equal >= 0.97
     with torch.no_grad():
         taught = quantizer.train().run(images).permute(0, 2, 3, 1)
-    assert compare(to_uint8((taught * 255).numpy()), made).within_one >= 0.999
+    # Training rounds a PReLU once, the kernel each of its factors: two levels apart at most.
+    parity = compare(to_uint8((taught * 255).numpy()), made)
+    assert parity.within_one >= (0.97 if kind is FSRCNN else 0.999)
+    assert parity.largest <= 2
 
 
 @pytest.mark.parametrize("per_channel", [True, False])

@@ -218,10 +218,10 @@ def test_a_stage_of_no_epochs_is_refused(make_job: MakeJob, tmp_path: Path) -> N
         train.run(make_job(tmp_path, stages(FIRST, second(epochs=0))))
 
 
-def test_a_stage_that_cannot_be_quantised_is_refused(make_job: MakeJob, tmp_path: Path) -> None:
-    line = stages(FIRST, second())
-    with pytest.raises(UserError, match=r"(?s)stage second: .*SiLU"):
-        train.run(make_job(tmp_path, "model=skipskip", "model.activation=silu", line))
+def test_a_stage_that_a_mode_refuses_is_refused_by_name(make_job: MakeJob, tmp_path: Path) -> None:
+    line = stages(FIRST, second("quantization.input_type=int4"))
+    with pytest.raises(UserError, match=r"(?s)stage second: .*int4"):
+        train.run(make_job(tmp_path, line))
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ accuracy that each epoch shows is of the first ``val_images`` test pictures, and
 by it in the study.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -168,20 +169,24 @@ class Cifar10Data:
             chosen = torch.where(where, chosen.flip(3), chosen)
         return self._normalised(chosen), labels[indices]
 
-    def val_batches(self) -> Sequence[tuple[Tensor, Tensor]]:
-        """Validation pictures as the network sees them, and their classes."""
-        return list(self._scored(self.val_images))
+    def val_steps(self) -> int:
+        """Batches of the validation pictures."""
+        return math.ceil(len(self._part("test")[1][: self.val_images]) / SCORED_AT_ONCE)
+
+    def val_batch(self, index: int) -> tuple[Tensor, Tensor]:
+        """Some validation pictures as the network sees them, and their classes."""
+        return self._scored(index, self.val_images)
 
     def test_batches(self) -> Iterator[tuple[Tensor, Tensor]]:
         """All test pictures as the network sees them, and their classes."""
-        return self._scored(None)
+        for index in range(math.ceil(len(self._part("test")[1]) / SCORED_AT_ONCE)):
+            yield self._scored(index, None)
 
-    def _scored(self, count: int | None) -> Iterator[tuple[Tensor, Tensor]]:
-        images, labels = (tensor[:count] for tensor in self._part("test"))
-        for some, of_some in zip(
-            torch.split(images, SCORED_AT_ONCE), torch.split(labels, SCORED_AT_ONCE), strict=True
-        ):
-            yield self._normalised(some), of_some
+    def _scored(self, index: int, count: int | None) -> tuple[Tensor, Tensor]:
+        first = index * SCORED_AT_ONCE
+        last = first + SCORED_AT_ONCE if count is None else min(first + SCORED_AT_ONCE, count)
+        images, labels = self._part("test")
+        return self._normalised(images[first:last]), labels[first:last]
 
     def _part(self, name: str) -> tuple[Tensor, Tensor]:
         if not self._parts:

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -86,7 +87,7 @@ def batch_sheet(pictures: Tensor) -> bytes:
     return out.getvalue()
 
 
-def _png(canvas: object) -> bytes:
+def _png(canvas: Any) -> bytes:
     out = io.BytesIO()
-    canvas.savefig(out, format="png", dpi=110, metadata={"Software": None})  # type: ignore[attr-defined]
+    canvas.savefig(out, format="png", dpi=110, metadata={"Software": None})
     return out.getvalue()

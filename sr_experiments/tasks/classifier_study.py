@@ -1,10 +1,10 @@
 """The mini-batch study of a classifier, as in the paper."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from sr_experiments.errors import UserError
 from sr_experiments.models.classifiers import Classifier
@@ -24,8 +24,11 @@ class LabelledStudyData(StudyData, Protocol):
     classes: Sequence[str]
     size: int
 
-    def val_batches(self) -> Sequence[tuple[Tensor, Tensor]]:
-        """What each epoch is scored on, and its classes."""
+    def val_steps(self) -> int:
+        """Batches of what each epoch is scored on."""
+
+    def val_batch(self, index: int) -> tuple[Tensor, Tensor]:
+        """One of them, and its classes."""
 
     def test_batches(self) -> Iterator[tuple[Tensor, Tensor]]:
         """What the end is scored on, and its classes."""
@@ -47,8 +50,17 @@ class ClassifierStudy(GradientStudy):
             )
         if not getattr(self.loss, "classifies", False):
             raise UserError(f"loss={choices['loss']} compares pictures: add loss=cross_entropy")
-        if not hasattr(self.data, "val_batches"):
+        if not hasattr(self.data, "val_batch"):
             raise UserError(f"data={choices['data']} has no labels: add data=cifar10")
+
+    def setup(self, stage: str) -> None:
+        """Sort the pictures, and read the weights that the network asks for, if any."""
+        super().setup(stage)
+        self.network.load_pretrained()
+
+    def outcome(self, config: Mapping[str, Any]) -> tuple[nn.Module, dict[str, Any]]:
+        """The network, described as one that has its weights; see `Task`."""
+        return self.network, self.network.described(dict(config))
 
     def noise(self) -> tuple[Tensor, Tensor]:
         """See `GradientStudy`."""
@@ -56,11 +68,11 @@ class ClassifierStudy(GradientStudy):
 
     def val_dataloader(self) -> Iterable[int]:
         """One entry per batch of validation pictures."""
-        return range(len(self.data.val_batches()))
+        return range(self.data.val_steps())
 
     def validation_step(self, index: int, batch_idx: int) -> None:
         """Score one of them."""
-        images, labels = self.data.val_batches()[index]
+        images, labels = self.data.val_batch(index)
         labels = labels.to(self.device)
         logits = self(images)
         right = (self.network.probabilities(logits).argmax(1) == labels).float().mean()

@@ -54,6 +54,8 @@ class EnlargerStudy(GradientStudy):
             )
         if getattr(self.loss, "classifies", False) or getattr(self.loss, "needs_low_res", False):
             raise UserError(f"loss={choices['loss']} does not compare two pictures: add loss=l1")
+        if not hasattr(self.data, "val_pairs"):
+            raise UserError(f"data={choices['data']} has no photos: add data=photo_crops")
         if self.network.scale != self.data.scale:
             raise UserError(
                 f"model={choices['model']} enlarges x{self.network.scale} and the data are for "

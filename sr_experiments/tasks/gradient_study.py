@@ -268,10 +268,9 @@ class GradientStudy(ScheduledTask):
 
     def finish(self, folder: RunFolder, config: Mapping[str, Any], threads: int) -> dict[str, Any]:
         """Save network, matrix and heat maps, test, and print what was found; see `Task`."""
-        self.cpu()
-        self.network.eval()
-        assert isinstance(self.network, Classifier | SRModel)
-        save_model(self.network, config, folder.path / "model.safetensors")
+        network, config = self.cpu().outcome(config)
+        assert isinstance(network, Classifier | SRModel)
+        save_model(network.eval(), config, folder.path / "model.safetensors")
         with torch.no_grad():
             test = self.test()
         schedule = self.schedule or self._schedule()

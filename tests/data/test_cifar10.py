@@ -139,7 +139,8 @@ def test_scored_pictures_are_the_whole_test_part_without_augmentation(
     cifar10_zip: Path, tmp_path: Path
 ) -> None:
     data = plain(cifar10_zip, tmp_path, crop=4, mirror=True, val_images=5)
-    (validation,) = data.val_batches()
+    assert data.val_steps() == 1
+    validation = data.val_batch(0)
     (tested,) = data.test_batches()
     assert (len(validation[1]), len(tested[1])) == (5, 20)
     assert torch.equal(tested[0][:5], validation[0])

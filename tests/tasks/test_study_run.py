@@ -225,6 +225,7 @@ def test_what_cannot_work_is_refused_before_there_is_a_folder(
     [
         (["data=photos"], "draws new crops, so no mini-batch stays: add data=photo_crops"),
         (["loss=cross_entropy"], "does not compare two pictures"),
+        (["model=bicubic"], "model=bicubic is no network that is trained"),
     ],
 )
 def test_what_enlarges_nothing_is_refused(

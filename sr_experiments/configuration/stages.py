@@ -7,7 +7,7 @@ a command line may.
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import PurePath
 from typing import Any
@@ -22,7 +22,7 @@ from sr_experiments.errors import UserError
 
 SINGLE = "training"  # how the one stage of a run without stages is called
 _ABSENT = object()
-KEYS = ("name", "epochs", "collapse", "overrides")
+KEYS = ("name", "epochs", "collapse", "test", "overrides")
 OF_THE_RUN = (
     "stages", "experiment", "debug", "budget", "resume", "run_name", "init_from", "paths",
     "logger", "hydra", "sweeps",
@@ -40,6 +40,8 @@ class Stage:
         choices: Group to chosen option, such as ``loss: l1``.
         model_keys: Keys below ``model`` that this stage sets.
         collapse: Whether it goes on with the folded network.
+        tests: Option to node of ``quantization``: the modes in which what the stage leaves is
+            scored on the test sets.
         single: Whether the run was given without stages.
     """
 
@@ -49,6 +51,7 @@ class Stage:
     choices: Mapping[str, str]
     model_keys: tuple[str, ...] = ()
     collapse: bool = False
+    tests: Mapping[str, DictConfig] = field(default_factory=dict)
     single: bool = False
 
     @property
@@ -99,9 +102,11 @@ def _plan(words: tuple[str, ...]) -> list[Stage]:
         if names.count(name) > 1:
             raise UserError(f"stages: two are called {name}; give each a name of its own")
     stages = []
-    for number, (name, collapse, lines) in enumerate(described, 1):
+    for number, (name, collapse, tests, lines) in enumerate(described, 1):
         try:
-            stages.append(_stage(number, name, collapse, lines, words))
+            stages.append(
+                replace(_stage(number, name, lines, words), collapse=collapse, tests=_modes(tests))
+            )
         except UserError as error:
             raise UserError(f"stage {name}: {error}") from error
     return stages
@@ -116,8 +121,8 @@ def changes(base: Mapping[str, Any], stage: Stage) -> dict[str, Any]:
     }
 
 
-def _described(entry: Any, number: int) -> tuple[str, bool, list[str]]:
-    """Name, collapse and words of an entry of ``stages``."""
+def _described(entry: Any, number: int) -> tuple[str, bool, list[str], list[str]]:
+    """Name, collapse, tested modes and words of an entry of ``stages``."""
     if not isinstance(entry, dict):
         raise UserError(f"stages: entry {number} is no mapping with {', '.join(KEYS)}")
     name = entry.get("name")
@@ -129,16 +134,24 @@ def _described(entry: Any, number: int) -> tuple[str, bool, list[str]]:
     if unknown:
         raise UserError(f"stage {name}: unknown key {unknown[0]} (keys: {', '.join(KEYS)})")
     collapse, lines = entry.get("collapse", False), entry.get("overrides") or []
+    tests = entry.get("test") or []
     if not isinstance(collapse, bool):
         raise UserError(f"stage {name}: collapse={collapse} is not true or false")
     if not isinstance(lines, list) or not all(isinstance(line, str) for line in lines):
         raise UserError(f"stage {name}: overrides is not a list of words such as loss=l1")
+    if not isinstance(tests, list) or not all(isinstance(mode, str) for mode in tests):
+        raise UserError(f"stage {name}: test is not a list of modes such as ptq")
     if entry.get("epochs") is not None:
         lines = [*lines, f"trainer.epochs={entry['epochs']}"]
-    return name, collapse, lines
+    return name, collapse, tests, lines
 
 
-def _stage(number: int, name: str, collapse: bool, lines: list[str], words: Sequence[str]) -> Stage:
+def _modes(options: list[str]) -> dict[str, DictConfig]:
+    """The nodes of some options of ``quantization``, each with its defaults."""
+    return {option: compose([f"quantization={option}"]).quantization for option in options}
+
+
+def _stage(number: int, name: str, lines: list[str], words: Sequence[str]) -> Stage:
     typed = set(_typed(words))
     kept = []
     for item in parse(lines):
@@ -157,7 +170,7 @@ def _stage(number: int, name: str, collapse: bool, lines: list[str], words: Sequ
     merged = [*(item.input_line or "" for item in kept), *words]
     config, choices = check_with_choices(merged)
     model_keys = tuple(_key(item) for item in kept if _key(item).startswith("model."))
-    return Stage(number, name, config, choices, model_keys, collapse)
+    return Stage(number, name, config, choices, model_keys)
 
 
 def _fitting(items: list[Override], typed: set[str], words: Sequence[str]) -> Iterator[Override]:

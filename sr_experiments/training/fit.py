@@ -10,8 +10,10 @@ from omegaconf import OmegaConf
 
 from sr_experiments.callbacks import Checkpoints, RunRecord, progress_callback
 from sr_experiments.configuration.stages import Stage
+from sr_experiments.models import SRModel
+from sr_experiments.reporting.mode_scores import print_scores, score_modes
 from sr_experiments.reporting.run_folder import RunFolder
-from sr_experiments.tasks import FitTask
+from sr_experiments.tasks import FitTask, SuperResolutionTask
 from sr_experiments.training.parts import Parts
 from sr_experiments.training.trainer import make_trainer
 
@@ -45,6 +47,8 @@ def fit(stage: Stage, parts: Parts, folder: RunFolder, loggers: list[Logger]) ->
         **_measured(chosen),
         **_chosen(stage, parts),
     }
+    if parts.tests:
+        entry["test"] = _tested(parts)
     folder.write_stage(stage.number, entry)
 
 
@@ -54,6 +58,17 @@ def _chosen(stage: Stage, parts: Parts) -> dict[str, Any]:
         return {"data": stage.choices["data"]}
     settings = {name: OmegaConf.select(stage.config, key) for name, key in SETTINGS.items()}
     return {**told(stage), **settings}
+
+
+def _tested(parts: Parts) -> dict[str, dict[str, dict[str, float]]]:
+    """Scores of the network that the stage leaves, on the test sets, in each of its modes."""
+    task = parts.task
+    assert isinstance(task, SuperResolutionTask)
+    network, _ = task.outcome(parts.model)
+    assert isinstance(network, SRModel)
+    scores = score_modes(network, parts.tests, task.data, torch.get_num_threads())
+    print_scores(scores)
+    return scores
 
 
 def told(stage: Stage) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """The objects that a stage's configuration names."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import lightning.pytorch as pl
@@ -13,8 +13,8 @@ from sr_experiments.configuration.stages import Stage
 from sr_experiments.errors import UserError
 from sr_experiments.models import SavedModel
 from sr_experiments.models.fitted import FittedModel
-from sr_experiments.quantization import QuantizationAware
-from sr_experiments.tasks import Task, TrainingData
+from sr_experiments.quantization import PostTraining, QuantizationAware
+from sr_experiments.tasks import SuperResolutionTask, Task, TrainingData
 from sr_experiments.tasks.reference import AUTO
 from sr_experiments.training.fitted import fit_task
 from sr_experiments.training.making import make
@@ -31,6 +31,7 @@ class Parts:
         task: How it trains; it holds the data.
         epochs: Of this stage.
         callbacks: Those of the configuration.
+        tests: By name, the modes in which what the stage leaves is scored on the test sets.
         note: What was taken over from ``init_from``, for the terminal.
     """
 
@@ -40,6 +41,7 @@ class Parts:
     epochs: int
     callbacks: list[pl.Callback]
     note: str | None
+    tests: Mapping[str, PostTraining] = field(default_factory=dict)
 
     @property
     def steps(self) -> int:
@@ -87,7 +89,24 @@ def build(stage: Stage, left: Mapping[str, SavedModel] | None = None) -> Parts:
     for callback in callbacks:
         if isinstance(callback, ChannelRanker):
             callback.attach(task, start.model)
-    return Parts(start.network, start.model, task, epochs, callbacks, start.note)
+    return Parts(
+        start.network, start.model, task, epochs, callbacks, start.note, _tests(stage, task)
+    )
+
+
+def _tests(stage: Stage, task: Task) -> dict[str, PostTraining]:
+    """The modes that a stage's network is tested in."""
+    modes = {}
+    for option, node in stage.tests.items():
+        mode = make(node, "quantization")
+        if not isinstance(mode, PostTraining) or isinstance(mode, QuantizationAware):
+            raise UserError(f"test: quantization={option} is no quantisation after training")
+        modes[option] = mode
+    if modes and not isinstance(task, SuperResolutionTask):
+        raise UserError(f"test: task={stage.choices['task']} makes no INT8 file")
+    if modes and isinstance(task.quantization, QuantizationAware):
+        raise UserError("test: the stage trains on the INT8 grid, whose ranges its file has")
+    return modes
 
 
 def _teacher(stage: Stage, left: Mapping[str, SavedModel]) -> dict[str, Any]:

@@ -106,6 +106,8 @@ def test_what_a_stage_changes_is_told_in_full() -> None:
         ("stages=[{name: a, epoch: 3}]", "stage a: unknown key epoch"),
         ("stages=[{name: a, collapse: 1}]", "stage a: collapse=1 is not true or false"),
         ("stages=[{name: a, overrides: loss}]", "stage a: overrides is not a list"),
+        ("stages=[{name: a, test: ptq}]", "stage a: test is not a list of modes"),
+        ("stages=[{name: a, test: [int5]}]", "stage a: quantization=int5 does not exist"),
         (stages(entry("a"), entry("b", "loss=l7")), "stage b: loss=l7 does not exist"),
         (stages(entry("a", "loss.epsilon=1")), "stage a: unknown key loss.epsilon"),
         (stages(entry("a", "data.patch=large")), "stage a: data.patch=large is not a whole"),

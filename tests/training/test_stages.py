@@ -82,6 +82,40 @@ def test_the_summary_tells_of_each_stage_what_it_left(two_stages: Path) -> None:
     assert summary["train"]["seconds"] == pytest.approx(first["seconds"] + last["seconds"])
 
 
+def test_a_stage_is_scored_on_the_test_sets_in_every_mode_that_it_names(
+    make_job: MakeJob, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tested = FIRST.replace("epochs: 2", "epochs: 1, test: [ptq_per_tensor, ptq]")
+    words = stages(tested, second(*FROZEN, "quantization=ptq_per_tensor"))
+    train.run(make_job(tmp_path, "data.test=[photos:test]", words))
+    summary = RunFolder(only_run(tmp_path)).summary()
+    scores = summary["stages"][0]["test"]["photos"]
+    # The last stage learns nothing, so the files it ships are those of the first one's network.
+    shipped = summary["test"]["photos"]
+    assert list(scores) == ["bicubic", "fp32", "ptq_per_tensor", "ptq"]
+    for ours, theirs in (("bicubic", "bicubic"), ("fp32", "fp32"), ("ptq_per_tensor", "int8")):
+        assert scores[ours] == pytest.approx(shipped[theirs], abs=1e-4)
+    assert scores["ptq"] != scores["ptq_per_tensor"]
+    assert f"({scores['fp32']['psnr_y'] - scores['ptq']['psnr_y']:+.3f})" in capsys.readouterr().out
+    assert "test" not in summary["stages"][1]
+
+
+@pytest.mark.parametrize(
+    ("mode", "words", "told"),
+    [
+        ("qat", (), "stage first: test: quantization=qat is no quantisation after training"),
+        ("ptq", ("quantization=qat",), "stage first: test: the stage trains on the INT8 grid"),
+    ],
+)
+def test_a_mode_that_cannot_be_tested_is_refused(
+    mode: str, words: tuple[str, ...], told: str, make_job: MakeJob, tmp_path: Path
+) -> None:
+    tested = FIRST.replace("epochs: 2", f"epochs: 2, test: [{mode}]")
+    with pytest.raises(UserError, match=told):
+        train.run(make_job(tmp_path, *words, stages(tested, second())))
+    assert not (tmp_path / "out").exists()
+
+
 def test_the_folder_says_what_each_stage_changed(two_stages: Path) -> None:
     config = yaml.safe_load((two_stages / "config.yaml").read_text())
     assert config["loss"]["_target_"] == "sr_experiments.losses.Charbonnier"

@@ -1,39 +1,52 @@
-"""``python -m sr_experiments.benchmark``: latency of a network on this machine."""
+"""``python -m sr_experiments.benchmark``: latency and memory of networks, here or on a phone."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sr_experiments.configuration.options import DataOptions, RuntimeOptions, result_file, set_list
+from sr_experiments.configuration.options import (
+    DataOptions,
+    RuntimeOptions,
+    SourceOptions,
+    name_list,
+    result_file,
+    set_list,
+)
 from sr_experiments.configuration.trained import Trained, find, open_checked
 from sr_experiments.configuration.verbs import parse, run_verb
 from sr_experiments.errors import UserError
 from sr_experiments.files import write_json
 
 if TYPE_CHECKING:
-    from sr_experiments.deploy.runtimes import Runtime
+    from sr_experiments.reporting.timing import Candidate
 
 
 @dataclass
 class Options(DataOptions, RuntimeOptions):
-    """Time a trained network on one frame, by everything here that can run it.
+    """Time trained networks on one frame, by everything here that can run them.
 
       python -m sr_experiments.benchmark run=outputs/xlsr-x3/2026-11-21_10-00-00
-      python -m sr_experiments.benchmark file=someone_elses.tflite threads=1
+      python -m sr_experiments.benchmark file=someone_elses.tflite threads=1 layers=true
+      python -m sr_experiments.benchmark run=outputs/abpn-x3/... file=[theirs.tflite,other.onnx]
       python -m sr_experiments.benchmark run=... runtime=int8 data=div2k:val output=speed.json
 
-    The network alone is timed, its input in place; runtimes take turns, so that whatever else
-    the machine does slows all of them alike. The score of the Mobile AI challenges,
-    2^(2 PSNR) / (C ms), needs a PSNR: given with psnr= or measured on data=.
+    The network alone is timed, its input in place; all take turns, so that whatever else the
+    machine does slows all of them alike, and each is compared with the first. The score of the
+    Mobile AI challenges, 2^(2 PSNR) / (C ms), needs a PSNR: given with psnr= or measured on data=.
 
-    run            run folder
-    file           or a .tflite (also of others), .onnx or .safetensors file
+    run            run folder, or several: [a,b]
+    file           or .tflite (also of others), .onnx or .safetensors files, beside runs too
     model          or a network that needs no training: bicubic
     scale          enlargement of model; null: 3
-    runtime        only int8, fp16, fp32 (LiteRT), torch, torch_fp16 or onnx
+    runtime        only int8, fp16, fp32 (LiteRT), torch, torch_fp16 or onnx; null: all of one
+                   network, and of several what each ships
     height, width  of the low-res frame; null: 360 and 640, or what a file is fixed to
     runs           runs that count
     warmup         runs before them that do not
+    layers         the milliseconds of each operator as well, of .tflite and .onnx files
+    memory         the peak memory of each, in a process of its own
     psnr           dB over RGB, for the score
     data           or sets to measure it on; the challenges' own is DIV2K
     root           folder of images that data=folder means
@@ -45,10 +58,14 @@ class Options(DataOptions, RuntimeOptions):
     cache_dir      packed and downloaded sets (SR_CACHE_DIR); null: the user's cache folder
     """
 
+    run: Any = None
+    file: Any = None
     height: int | None = None
     width: int | None = None
     runs: int = 20
     warmup: int = 3
+    layers: bool = False
+    memory: bool = True
     psnr: float | None = None
     data: Any = None
     output: str | None = None
@@ -58,7 +75,7 @@ class Options(DataOptions, RuntimeOptions):
 def main(argv: Sequence[str] | None = None) -> None:
     """Entry point of the command line."""
     options = parse(Options, argv)
-    trained = find(options, options.runtime, options.threads, options.device)
+    networks = _networks(options)
     for key, least in (("runs", 1), ("warmup", 0), ("height", 1), ("width", 1)):
         value = getattr(options, key)
         if value is not None and value < least:
@@ -66,52 +83,92 @@ def main(argv: Sequence[str] | None = None) -> None:
     specs = set_list(options.data)
     if specs is not None and options.psnr is not None:
         raise UserError("psnr= gives what data= would measure: use one of them")
+    if options.psnr is not None and len(networks) > 1:
+        raise UserError("psnr= is of one network: measure that of several with data=")
     output = result_file(options.output, (".json",), overwrite=options.overwrite)
+    _here(options, networks, specs, output)
+
+
+def _networks(options: Options) -> dict[str, Trained]:
+    """All networks that were named, by labels that differ."""
+    sources = [
+        SourceOptions(**{key: name}, scale=options.scale)
+        for key in ("run", "file")
+        for name in name_list(key, getattr(options, key))
+    ]
+    if options.model is not None:
+        sources.append(SourceOptions(model=options.model, scale=options.scale))
+    found = []
+    for source in sources or [SourceOptions()]:
+        runtime = options.runtime if source.file is None or len(sources) == 1 else None
+        trained = find(source, runtime, options.threads, options.device)
+        found.append((trained, "/".join(Path(source.file or trained.label).parts[-2:])))
+    labels = [trained.label for trained, _ in found]
+    return {
+        trained.label if labels.count(trained.label) == 1 else longer: trained
+        for trained, longer in found
+    }
+
+
+def _here(
+    options: Options, networks: dict[str, Trained], specs: list[str] | None, output: Path | None
+) -> None:
+    from sr_experiments.deploy.layers import has_layers
     from sr_experiments.reporting import timing
     from sr_experiments.reporting.shipping import HEIGHT, WIDTH
+    from sr_experiments.reporting.timing_tables import print_result
 
-    runtimes = _runtimes(options, trained)
-    psnr: list[float | None] = [options.psnr] * len(runtimes)
-    if specs is not None:
-        psnr = list(
-            timing.measure_psnr(
-                runtimes,
-                specs,
-                data_dir=options.data_dir,
-                cache_dir=options.cache_dir,
-                root=options.root,
-            )
-        )
-    fixed = next((runtime.input_size for runtime in runtimes if runtime.input_size), None)
+    candidates = [
+        candidate
+        for label, trained in networks.items()
+        for candidate in _candidates(options, label, trained, alone=len(networks) == 1)
+    ]
+    fixed = next((item.runtime.input_size for item in candidates if item.runtime.input_size), None)
     height, width = fixed or (HEIGHT, WIDTH)
+    height, width = options.height or height, options.width or width
+    if options.layers and not any(has_layers(item.runtime) for item in candidates):
+        raise UserError("layers=true is of .tflite and .onnx files: name one, or runtime=fp32")
+    if specs is not None:
+        places = {"data_dir": options.data_dir, "cache_dir": options.cache_dir}
+        candidates = [*timing.measure_psnr(candidates, specs, **places, root=options.root)]
+    if options.memory:
+        candidates = [item.with_memory(height, width) for item in candidates]
     result = timing.benchmark(
-        trained.label,
-        runtimes,
-        psnr,
-        height=options.height or height,
-        width=options.width or width,
+        candidates,
+        height=height,
+        width=width,
         runs=options.runs,
         warmup=options.warmup,
+        layers=options.layers,
     )
-    if trained.build is not None:
-        result.count(trained.network())
-    timing.print_result(result)
+    for label, trained in networks.items():
+        if trained.build is not None:
+            result.count(label, trained.network())
+    print_result(result)
     if output is not None:
         write_json(output, result.as_json())
         print(f"written: {output}")
 
 
-def _runtimes(options: Options, trained: Trained) -> list["Runtime"]:
-    names = [options.runtime] if options.runtime else trained.available()
-    opened: list[Runtime] = []
-    for name in names:
-        opened.append(open_checked(options, trained, name))
-        if name == "torch":
-            from sr_experiments.deploy.torch_runtime import TorchRuntime
+def _candidates(
+    options: Options, label: str, trained: Trained, *, alone: bool
+) -> list["Candidate"]:
+    from sr_experiments.reporting.timing import Candidate
 
+    names = trained.available() if alone else trained.available()[:1]
+    if options.runtime is not None and trained.build is not None:
+        names = [options.runtime]
+    found = []
+    for name in names:
+        opened = open_checked(options, trained, name)
+        libraries = trained.libraries(name)
+        again = partial(trained.open, name)
+        found.append(Candidate(label, opened, options.psnr, again, libraries))
+        if name == "torch":
             # The faster layout on most CPUs: the comparison is with torch at its best.
-            opened.append(TorchRuntime(trained.network(), options.device, channels_last=True))
-    return opened
+            again = partial(trained.open, name, channels_last=True)
+            found.append(Candidate(label, again(), options.psnr, again, libraries))
+    return found
 
 
 if __name__ == "__main__":

@@ -71,6 +71,18 @@ def set_list(data: Any) -> list[str] | None:
     return list(dict.fromkeys(specs))
 
 
+def name_list(key: str, value: Any) -> list[str]:
+    """The value of ``run=`` or ``file=`` as a list without repetitions; empty when not given.
+
+    Raises:
+        UserError: It is neither a name nor a list of names.
+    """
+    names = [] if value is None else [value] if isinstance(value, str) else value
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise UserError(f"{key}={value} is not a path or a list of paths, such as [a,b]")
+    return list(dict.fromkeys(names))
+
+
 def result_file(output: str | None, suffixes: tuple[str, ...], *, overwrite: bool) -> Path | None:
     """The value of ``output=``, refused before anything is measured where it cannot be written.
 

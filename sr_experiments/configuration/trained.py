@@ -8,8 +8,9 @@ configuration is never instantiated.
 import importlib.util
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sr_experiments.configuration.options import SourceOptions
 from sr_experiments.errors import UserError
@@ -34,7 +35,7 @@ class Trained:
     Attributes:
         label: How tables call it.
         files: Runtime to a file that it executes as it is.
-        build: Makes the network in torch; None where only a file is known.
+        build: Makes the network in torch, in another process too; None where only a file is known.
         threads: Of the runtimes that are opened.
         device: Of torch.
         folder: Its run folder, if any.
@@ -74,11 +75,12 @@ class Trained:
             )
         return self.build()
 
-    def open(self, runtime: str | None = None) -> "Runtime":
+    def open(self, runtime: str | None = None, channels_last: bool = False) -> "Runtime":
         """What executes the network.
 
         Args:
             runtime: One of ``available()``; None: the first.
+            channels_last: Of torch: keep pixels together in memory, which most CPUs like better.
 
         Raises:
             UserError: There is no such runtime for it.
@@ -88,9 +90,20 @@ class Trained:
             from sr_experiments.deploy.runtimes import open_runtime
 
             return open_runtime(self.files[name], threads=self.threads)
-        return self._made(name)
+        return self._made(name, channels_last)
 
-    def _made(self, name: str) -> "Runtime":
+    def libraries(self, runtime: str) -> tuple[str, ...]:
+        """Modules that opening a runtime imports: what it needs beside the network."""
+        modules = ["sr_experiments.deploy.litert"]
+        if runtime == "onnx":
+            modules.append("onnxruntime")
+        if runtime not in self.files:
+            modules += ["sr_experiments.models", "sr_experiments.deploy.tflite"]
+        if runtime not in self.files and runtime == "onnx":
+            modules += ["onnx.helper", "sr_experiments.deploy.onnx.operators"]
+        return tuple(modules)
+
+    def _made(self, name: str, channels_last: bool) -> "Runtime":
         if name == "int8":
             raise UserError(
                 f"{self.label} has no INT8 file: write one with python -m sr_experiments.export "
@@ -105,7 +118,7 @@ class Trained:
         if name in ("torch", "torch_fp16"):
             _check_device(self.device)
             half = name == "torch_fp16"
-            return runtimes.TorchRuntime(network, device=self.device, half=half)
+            return runtimes.TorchRuntime(network, self.device, channels_last, half)
         from sr_experiments.models import collapse
         from sr_experiments.quantization.trace import trace
 
@@ -174,7 +187,7 @@ def _of_run(path: Path, threads: int, device: str) -> Trained:
         raise UserError(f"run={path} {_why_not(folder)}")
     files = {name: path / file for name, file in SHIPPED.items() if (path / file).is_file()}
     label = "/".join(path.resolve().parts[-2:])  # outputs/<name>/<time>
-    return Trained(label, files, _loader(weights), threads, device, folder)
+    return Trained(label, files, partial(_loaded, weights), threads, device, folder)
 
 
 def _why_not(folder: RunFolder) -> str:
@@ -191,7 +204,7 @@ def _of_file(path: Path, runtime: str | None, threads: int, device: str) -> Trai
         raise UserError(f"file={path}: there is no such file")
     suffix = path.suffix.lower()
     if suffix == ".safetensors":
-        return Trained(path.name, {}, _loader(path), threads, device)
+        return Trained(path.name, {}, partial(_loaded, path), threads, device)
     if suffix not in (".tflite", ".onnx"):
         raise UserError(f"file={path}: use a .tflite, .onnx or .safetensors file")
     if runtime is not None:
@@ -204,31 +217,29 @@ def _of_name(name: str, scale: int | None, threads: int, device: str) -> Trained
 
     config = check([f"model={name}", f"scale={scale or DEFAULT_SCALE}"])
 
-    def build() -> "SRModel":
-        from hydra.utils import instantiate
-
-        from sr_experiments.models import SRModel
-        from sr_experiments.models.fitted import FittedModel
-
-        network = instantiate(config.model)  # of this installation's conf/, no stranger's
-        assert isinstance(network, SRModel)
-        if network.trainable or isinstance(network, FittedModel):
-            raise UserError(
-                f"model={name} is untrained: name a trained one with run=... or file=..., or train "
-                f"it with: python -m sr_experiments model={name}"
-            )
-        return network.eval()
-
-    return Trained(name, {}, build, threads, device)
+    return Trained(name, {}, partial(_instantiated, name, config.model), threads, device)
 
 
-def _loader(weights: Path) -> "Callable[[], SRModel]":
-    def load() -> "SRModel":
-        from sr_experiments.models import load_model
+def _instantiated(name: str, config: Any) -> "SRModel":
+    from hydra.utils import instantiate
 
-        return load_model(weights)
+    from sr_experiments.models import SRModel
+    from sr_experiments.models.fitted import FittedModel
 
-    return load
+    network = instantiate(config)  # of this installation's conf/, no stranger's
+    assert isinstance(network, SRModel)
+    if network.trainable or isinstance(network, FittedModel):
+        raise UserError(
+            f"model={name} is untrained: name a trained one with run=... or file=..., or train "
+            f"it with: python -m sr_experiments model={name}"
+        )
+    return network.eval()
+
+
+def _loaded(weights: Path) -> "SRModel":
+    from sr_experiments.models import load_model
+
+    return load_model(weights)
 
 
 def _check_device(device: str) -> None:

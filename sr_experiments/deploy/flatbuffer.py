@@ -46,7 +46,7 @@ class FlatModel:
         self._tensors: list[Any] = []
         self._operators: list[Any] = []
         self._codes: dict[tuple[int, int], int] = {}
-        self._buffers: list[Any] = [_AlignedBuffer()]  # the first is empty, for all activations
+        self._buffers: list[Any] = [AlignedBuffer()]  # the first is empty, for all activations
         self._constants: dict[tuple[str, bytes], int] = {}
 
     def activation(
@@ -66,7 +66,7 @@ class FlatModel:
         key = payload.tobytes()
         found = self._constants.setdefault((str(value.dtype), key), len(self._buffers))
         if found == len(self._buffers):
-            self._buffers.append(_AlignedBuffer(data=payload))
+            self._buffers.append(AlignedBuffer(data=payload))
         return self._tensor(value.shape, value.dtype, quantization, found, None)
 
     def operator(
@@ -126,10 +126,11 @@ class FlatModel:
         return len(self._tensors) - 1
 
 
-class _AlignedBuffer(schema.BufferT):  # type: ignore[misc]
+class AlignedBuffer(schema.BufferT):  # type: ignore[misc]
     """A buffer whose data starts at a multiple of 16 bytes, which the generated code ignores."""
 
     def Pack(self, builder: Any) -> int:  # noqa: N802
+        """Write it, and return where it is."""
         offset = None
         if self.data is not None:
             builder.StartVector(1, len(self.data), ALIGNMENT)

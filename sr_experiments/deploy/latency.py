@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median, quantiles
 from typing import Any
@@ -73,18 +74,31 @@ def compare_latency(
         if runtime.input_size not in (None, (height, width)):
             raise UserError(f"{runtime.name} is fixed to {runtime.input_size}: measure it at that")
     frame = np.random.default_rng(0).integers(0, 256, (1, height, width, 3), np.uint8)
-    prepared = [runtime.prepare(frame) for runtime in runtimes]
-    times: list[list[float]] = [[] for _ in runtimes]
-    for number in range(warmup + runs):
-        for run, row in zip(prepared, times, strict=True):
-            start = time.perf_counter()
-            run()
-            if number >= warmup:
-                row.append(1000 * (time.perf_counter() - start))
+    times = time_in_turn([runtime.prepare(frame) for runtime in runtimes], runs, warmup)
     return [
         Latency(runtime.name, runtime.threads, f"{width}x{height}", median(row), _spread(row), runs)
         for runtime, row in zip(runtimes, times, strict=True)
     ]
+
+
+def time_in_turn(
+    calls: Sequence[Callable[[], object]], runs: int, warmup: int
+) -> list[list[float]]:
+    """Milliseconds of each run of each call, one run of each after the other.
+
+    Args:
+        calls: What is timed.
+        runs: Runs of each that count.
+        warmup: Runs of each before them that do not.
+    """
+    times: list[list[float]] = [[] for _ in calls]
+    for number in range(warmup + runs):
+        for call, row in zip(calls, times, strict=True):
+            start = time.perf_counter()
+            call()
+            if number >= warmup:
+                row.append(1000 * (time.perf_counter() - start))
+    return times
 
 
 def _spread(row: list[float]) -> float:

@@ -84,6 +84,7 @@ class LiteRTRuntime:
         scale: Enlargement, found by running it.
         input_size: Height and width it is fixed to; None where it is resizable.
         threads: As given.
+        content: Of the file.
 
     Raises:
         UserError: If this is no such file; the message says what is wrong with it.
@@ -91,11 +92,11 @@ class LiteRTRuntime:
 
     def __init__(self, file: Path | str | bytes, threads: int = 2) -> None:
         where = "the TFLite file" if isinstance(file, bytes) else str(file)
-        self._content = file if isinstance(file, bytes) else read_file(file)
-        if self._content[4:8] != FILE_IDENTIFIER:
+        self.content = file if isinstance(file, bytes) else read_file(file)
+        if self.content[4:8] != FILE_IDENTIFIER:
             raise UserError(f"{where} is no TFLite file")
         try:
-            self._interpreter = Interpreter(model_content=self._content, num_threads=threads)
+            self._interpreter = Interpreter(model_content=self.content, num_threads=threads)
             inputs, outputs = (
                 self._interpreter.get_input_details(),
                 self._interpreter.get_output_details(),
@@ -125,7 +126,7 @@ class LiteRTRuntime:
     @cached_property
     def radius(self) -> int | None:
         """Low-resolution pixels it looks to each side; None where that is unknown or everything."""
-        return file_radius(self._content)
+        return file_radius(self.content)
 
     def predict(self, low_res: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Enlarge ``(N, H, W, 3)``; ``(N, scale * H, scale * W, 3)`` in 0..255, not rounded."""
@@ -176,7 +177,7 @@ class LiteRTRuntime:
     def _find_units(self, size: tuple[int, int]) -> None:
         ends = self._input, self._output
         known = [(unit_of_scale(end.scale),) if end.quantized else UNITS for end in ends]
-        if schema.Model.GetRootAs(self._content).Description() == DESCRIPTION.encode():
+        if schema.Model.GetRootAs(self.content).Description() == DESCRIPTION.encode():
             known = [(1.0,), (1.0,)]
         whites = find_units(self._run, probe(*size), *known)
         self._input, self._output = (

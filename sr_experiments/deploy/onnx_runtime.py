@@ -24,12 +24,14 @@ class ONNXRuntime:
     Args:
         file: Path or content of an ``.onnx`` file.
         threads: Of the operators.
+        profile: Start of the path that `end_profile` writes to; None: no profile.
 
     Attributes:
         name: ``onnxruntime``.
         scale: Enlargement, found by running it.
         input_size: Height and width it is fixed to; None where they are dynamic.
         threads: As given.
+        content: Of the file.
 
     Raises:
         UserError: If onnxruntime is not installed, or this is no such file.
@@ -37,7 +39,9 @@ class ONNXRuntime:
 
     name = "onnxruntime"
 
-    def __init__(self, file: Path | str | bytes, threads: int = 2) -> None:
+    def __init__(
+        self, file: Path | str | bytes, threads: int = 2, profile: Path | None = None
+    ) -> None:
         try:
             import onnxruntime
         except ImportError as error:
@@ -46,10 +50,13 @@ class ONNXRuntime:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
-        content = file if isinstance(file, bytes) else read_file(file)
+        if profile is not None:
+            options.enable_profiling = True
+            options.profile_file_prefix = str(profile)
+        self.content = file if isinstance(file, bytes) else read_file(file)
         try:
             self._session = onnxruntime.InferenceSession(
-                content, options, providers=["CPUExecutionProvider"]
+                self.content, options, providers=["CPUExecutionProvider"]
             )
         except Exception as error:  # onnxruntime has a dozen exceptions without a common base
             raise UserError(f"{where} cannot be run by ONNX Runtime: {error}") from error
@@ -92,6 +99,10 @@ class ONNXRuntime:
         values = np.multiply(low_res, np.float32(self._whites[0] / 255), dtype=np.float32)
         feed = {self._input: np.ascontiguousarray(values.transpose(0, 3, 1, 2))}
         return lambda: self._session.run(None, feed)
+
+    def end_profile(self) -> Path:
+        """Stop the profiler; the JSON file with what every operator took, of every run so far."""
+        return Path(self._session.end_profiling())
 
     def _run(self, values: Images) -> Images:
         nchw = np.ascontiguousarray(values.transpose(0, 3, 1, 2))

@@ -42,7 +42,8 @@ class Cifar10Data:
     Args:
         root: ``cifar-10-batches-py``, ``cifar10_jpg.zip``, or a folder that holds one of them.
         images: Training pictures, the first so many; None: all 50,000.
-        val_images: Test pictures that each epoch is scored on; None: all.
+        val_images: Test pictures that each epoch is scored on, the first so many; None: all.
+        test_images: Test pictures that the end is scored on, the first so many; None: all.
         classes: The ten names, for networks that ask how many there are.
         size: Height and width that pictures are resized to when they are loaded.
         batch_size: Pictures per batch; the last ones that fill none are left out.
@@ -67,6 +68,7 @@ class Cifar10Data:
         *,
         images: int | None = None,
         val_images: int | None = 2000,
+        test_images: int | None = None,
         classes: Sequence[str] = CLASSES,
         size: int = SIZE,
         batch_size: int = 256,
@@ -80,7 +82,8 @@ class Cifar10Data:
     ) -> None:
         for key, value, least in (
             ("images", TRAIN if images is None else images, 1),
-            ("val_images", val_images or 1, 1),
+            ("val_images", 1 if val_images is None else val_images, 1),
+            ("test_images", 1 if test_images is None else test_images, 1),
             ("size", size, 1),
             ("batch_size", batch_size, 1),
             ("crop", crop, 0),
@@ -94,7 +97,8 @@ class Cifar10Data:
         self.root = None if root is None else Path(root).expanduser()
         self.data_dir = None if data_dir is None else Path(data_dir).expanduser()
         self.cache_dir = Path(cache_dir).expanduser() if cache_dir else default_cache_dir()
-        self.images, self.val_images = TRAIN if images is None else images, val_images
+        self.images = TRAIN if images is None else images
+        self.val_images, self.test_images = val_images, test_images
         self.classes, self.size = CLASSES, size
         self.batch_size, self.crop, self.mirror, self.seed = batch_size, crop, mirror, seed
         self.mean = torch.tensor(mean).view(3, 1, 1)
@@ -171,22 +175,24 @@ class Cifar10Data:
 
     def val_steps(self) -> int:
         """Batches of the validation pictures."""
-        return math.ceil(len(self._part("test")[1][: self.val_images]) / SCORED_AT_ONCE)
+        return self._steps(self.val_images)
 
     def val_batch(self, index: int) -> tuple[Tensor, Tensor]:
         """Some validation pictures as the network sees them, and their classes."""
         return self._scored(index, self.val_images)
 
     def test_batches(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """All test pictures as the network sees them, and their classes."""
-        for index in range(math.ceil(len(self._part("test")[1]) / SCORED_AT_ONCE)):
-            yield self._scored(index, None)
+        """Test pictures as the network sees them, and their classes."""
+        for index in range(self._steps(self.test_images)):
+            yield self._scored(index, self.test_images)
+
+    def _steps(self, count: int | None) -> int:
+        return math.ceil(len(self._part("test")[1][:count]) / SCORED_AT_ONCE)
 
     def _scored(self, index: int, count: int | None) -> tuple[Tensor, Tensor]:
-        first = index * SCORED_AT_ONCE
-        last = first + SCORED_AT_ONCE if count is None else min(first + SCORED_AT_ONCE, count)
-        images, labels = self._part("test")
-        return self._normalised(images[first:last]), labels[first:last]
+        images, labels = (tensor[:count] for tensor in self._part("test"))
+        some = slice(index * SCORED_AT_ONCE, (index + 1) * SCORED_AT_ONCE)
+        return self._normalised(images[some]), labels[some]
 
     def _part(self, name: str) -> tuple[Tensor, Tensor]:
         if not self._parts:

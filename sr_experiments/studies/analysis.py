@@ -42,6 +42,7 @@ class PhaseProfile:
         middle: Of what is between the ends.
         high: Of the highest tenth.
         rank_correlation: Spearman's, of the batch's place with its distance.
+        quarter_correlation: Spearman's, of the quarter that a batch is in with its distance.
         high_quarter_closer: Share of random groups that are at least as close as the highest
             quarter.
         ends_closer: The same of both ends together.
@@ -57,6 +58,7 @@ class PhaseProfile:
     middle: float
     high: float
     rank_correlation: float
+    quarter_correlation: float
     high_quarter_closer: float
     ends_closer: float
     ends_farther: float
@@ -211,18 +213,21 @@ def _profile(phase: int, epochs: tuple[int, int], mean: float, relative: Array) 
     count = len(relative)
     tail = max(1, round(EXTREME * count))
     ends = np.concatenate([relative[:tail], relative[-tail:]])
-    high = np.array_split(relative, 4)[3]
+    quarters = np.array_split(relative, 4)
+    quarter = np.repeat(np.arange(4.0), [len(part) for part in quarters])
+    high = quarters[3]
     random = np.random.Generator(np.random.PCG64(1))
     return PhaseProfile(
         phase=phase + 1,
         epochs=epochs,
         mean=mean,
         relative=relative.tolist(),
-        quartiles=[float(part.mean()) for part in np.array_split(relative, 4)],
+        quartiles=[float(part.mean()) for part in quarters],
         low=float(relative[:tail].mean()),
         middle=float(relative[tail:-tail].mean()) if count > 2 * tail else float(relative.mean()),
         high=float(relative[-tail:].mean()),
         rank_correlation=spearman(np.arange(count, dtype=float), relative),
+        quarter_correlation=spearman(quarter, relative),
         high_quarter_closer=_share(relative, len(high), high.mean(), random, closer=True),
         ends_closer=_share(relative, len(ends), ends.mean(), random, closer=True),
         ends_farther=_share(relative, len(ends), ends.mean(), random, closer=False),

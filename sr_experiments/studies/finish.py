@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 from safetensors.torch import save
@@ -35,6 +36,7 @@ class Results:
     Attributes:
         title: What the pictures are sorted by.
         metric: Name of the measure's class.
+        ends: What its first and last pictures are.
         distances: ``exact`` and ``sketch``, those that were measured: (epochs, batches) each.
         schedule: Of the training.
         pictures: (N, 3, H, W) uint8.
@@ -45,6 +47,7 @@ class Results:
 
     title: str
     metric: str
+    ends: tuple[str, str]
     distances: Mapping[str, Tensor]
     schedule: Schedule
     pictures: Tensor
@@ -87,8 +90,8 @@ def _measured(folder: RunFolder, results: Results, console: Console) -> dict[str
         np.savetxt(text, matrix.numpy(), fmt="%.7g", delimiter=",")
         write_atomic(folder.path / "study" / f"distances_{name}.csv", text.getvalue())
     images = folder.path / "images"
-    write_atomic(images / "heat_maps.png", heat_maps(main, phases, results.title))
-    write_atomic(images / "profile.png", profile_plot(phases, results.title))
+    write_atomic(images / "heat_maps.png", heat_maps(main, phases, results.title, results.ends))
+    write_atomic(images / "profile.png", profile_plot(phases, results.title, results.ends))
     for phase in phases:
         for word, place in (
             ("best", int(np.argmin(phase.relative))),
@@ -116,17 +119,19 @@ def _print(
 ) -> None:
     table = Table(
         title=f"Distance to the full gradient, by {results.title}; 1 is the epoch's mean.\n"
-        "Quarters of the metric, a tenth at either end, rank correlation"
+        "Quarters of the metric, a tenth at either end, rank correlation with the quarter",
+        box=SIMPLE,
+        padding=(0, 1, 0, 0),
     )
     for column in ("phase", "epochs", "Q1", "Q2", "Q3", "Q4", "low", "middle", "high", "rank"):
-        table.add_column(column, justify="right")
+        table.add_column(column, justify="right", no_wrap=True)
     for phase in phases:
         numbers = [*phase.quartiles, phase.low, phase.middle, phase.high]
         table.add_row(
             str(phase.phase),
             f"{phase.epochs[0]}-{phase.epochs[1]}",
             *(f"{number:.3f}" for number in numbers),
-            f"{phase.rank_correlation:+.2f}",
+            f"{phase.quarter_correlation:+.2f}",
         )
     console.print(table)
     for finding in judged:

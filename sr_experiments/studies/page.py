@@ -14,7 +14,19 @@ from sr_experiments.reporting.run_folder import RunFolder
 __all__ = ["GRADIENT_STUDY", "write_study_page"]
 
 GRADIENT_STUDY = "gradient_study"  # ``kind`` of the summary
-COLUMNS = ("phase", "epochs", "quarter 1", "2", "3", "4", "low tenth", "middle", "high tenth")
+COLUMNS = (
+    "phase",
+    "epochs",
+    "quarter 1",
+    "2",
+    "3",
+    "4",
+    "low tenth",
+    "middle",
+    "high tenth",
+    "correlation with the quarter",
+    "with the place",
+)
 
 TEMPLATE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
@@ -22,7 +34,7 @@ TEMPLATE = """<!doctype html>
 <title>{{ title }}</title>
 <style>
 {{ style }}
-.batch img { image-rendering: pixelated; min-width: 34rem; }</style></head><body>
+.batch img { image-rendering: pixelated; }</style></head><body>
 <h1>{{ title }}</h1>
 <p class="facts">{% for value, name in facts %}<span><b>{{ value }}</b> {{ name }}</span>
 {% endfor %}</p>
@@ -34,8 +46,9 @@ phase has a scale of its own.</figcaption></figure>
 <figure><img alt="profiles" src="{{ profile }}"><figcaption>Mean over the epochs of a phase, each
 epoch divided by its mean: below 1 is closer than the average batch.</figcaption></figure>
 <div class="scroll"><table>
-<caption>Relative distance by quarter of the metric, and of a tenth at either end</caption>
-<tr>{% for name in columns %}<th>{{ name }}</th>{% endfor %}<th>rank correlation</th></tr>
+<caption>Relative distance by quarter of the metric, of a tenth at either end and of what is between
+them; Spearman's rank correlation of distance with the metric</caption>
+<tr>{% for name in columns %}<th>{{ name }}</th>{% endfor %}</tr>
 {% for row in rows %}<tr>{% for cell in row %}<td>{{ cell }}</td>{% endfor %}</tr>
 {% endfor %}</table></div>
 {% if study.findings %}<h2>The paper's findings</h2>
@@ -53,7 +66,7 @@ drawn at random go as far. In part: some of it does.</p>{% endif %}
 <td>{{ "%.2f%%" % (100 * one.worst) }}</td><td>{{ "%.3f" % one.rank_correlation }}</td>
 <td>{{ "%.3f" % one.worst_rank_correlation }}</td></tr>
 {% endfor %}</table></div>{% endif %}
-<h2>Pictures</h2>
+<h2>Pictures of the best and the worst batch of each phase</h2>
 {% for caption, picture in batches %}<figure class="batch"><img alt="{{ caption }}"
 src="{{ picture }}"><figcaption>{{ caption }}</figcaption></figure>
 {% endfor %}{% endif %}
@@ -90,7 +103,7 @@ def write_study_page(folder: RunFolder) -> Path:
         columns=COLUMNS,
         rows=[_row(phase) for phase in study.get("phases", [])],
         batches=[
-            (path.stem.replace("_", " "), _picture(path))
+            (_caption(path.stem, study["batches"]), _picture(path))
             for path in sorted(images.glob("phase_*_batch_*.png"))
         ],
         curves=_curves(folder, study["score"]),
@@ -121,8 +134,16 @@ def _row(phase: Mapping[str, Any]) -> list[str]:
         str(phase["phase"]),
         f"{first}-{last}",
         *(f"{number:.3f}" for number in numbers),
+        f"{phase['quarter_correlation']:+.2f}",
         f"{phase['rank_correlation']:+.2f}",
     ]
+
+
+def _caption(stem: str, batches: int) -> str:
+    """Of a file such as ``phase_1_best_batch_37``."""
+    _, phase, word, _, place = stem.split("_")
+    nearness = {"best": "closest to", "worst": "farthest from"}[word]
+    return f"phase {phase}: {nearness} the full gradient is batch {place} of {batches}"
 
 
 def _picture(path: Path) -> str | None:

@@ -37,7 +37,7 @@ from sr_experiments.quantization.modes import NoQuantization, PostTraining
 from sr_experiments.reporting.run_folder import RunFolder
 from sr_experiments.studies.finish import Results, finish
 from sr_experiments.studies.gradients import Exact, GradientStore, Sketch, gradient_of
-from sr_experiments.studies.measures import in_order, measured
+from sr_experiments.studies.measures import ENDS, in_order, measured
 from sr_experiments.studies.policy import Policy, Schedule
 from sr_experiments.tasks.contract import TrainingData
 from sr_experiments.tasks.scheduling import OptimizerFactory, ScheduledTask, SchedulerFactory
@@ -129,10 +129,8 @@ class GradientStudy(ScheduledTask):
             raise UserError(
                 f"task.phases={phases} is not a number from 1 to the {self.epochs} epochs"
             )
-        if policy.phases not in (1, phases):
-            raise UserError(
-                f"task.policy.keep is for {policy.phases} phases, and task.phases={phases}"
-            )
+        for count in policy.phases - {1, phases}:
+            raise UserError(f"task.policy.keep is for {count} phases, and task.phases={phases}")
         if not hasattr(data, "images"):
             raise UserError(
                 "task: this data set draws new crops, so no mini-batch stays: add data=photo_crops "
@@ -237,7 +235,9 @@ class GradientStudy(ScheduledTask):
                 f"{self.data.steps_per_epoch} batches have no quarters: lower data.batch_size, or "
                 "add task.distances=none"
             )
-        measured(self.measure, torch.randint(256, (2, 3, 32, 32), dtype=torch.uint8), None)
+        pictures = torch.randint(256, (2, 3, 32, 32), dtype=torch.uint8)
+        for measure in (self.measure, *(other.metric for other in self.policy.also.values())):
+            measured(measure, pictures, None)
         inputs, targets = self.noise()
         output = self(inputs)
         loss = blaming("loss", lambda: self.loss(output, targets))
@@ -278,6 +278,7 @@ class GradientStudy(ScheduledTask):
         results = Results(
             title=getattr(self.measure, "title", type(self.measure).__name__),
             metric=type(self.measure).__name__,
+            ends=getattr(self.measure, "ends", ENDS),
             distances={name: torch.stack(rows) for name, rows in self.rows.items()},
             schedule=schedule,
             pictures=self.data.pictures().cpu(),
@@ -289,15 +290,18 @@ class GradientStudy(ScheduledTask):
         return {"params": count_parameters(self.network), **values}
 
     def _schedule(self) -> Schedule:
-        values = measured(self.measure, self.data.pictures(), self.data.cache_dir)
+        def order(measure: Callable[[Tensor], Tensor]) -> Tensor:
+            return in_order(measured(measure, self.data.pictures(), self.data.cache_dir))
+
         return Schedule(
-            in_order(values),
+            order(self.measure),
             self.data.batch_size,
             self.policy,
             epochs=self.epochs,
             steps=self.data.steps_per_epoch,
             phases=self.phases,
             seed=self.seed,
+            others={name: order(other.metric) for name, other in self.policy.also.items()},
         )
 
     def _kinds(self) -> list[str]:

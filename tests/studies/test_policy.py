@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from sr_experiments.errors import UserError
-from sr_experiments.studies.policy import Policy, Schedule
+from sr_experiments.studies.policy import Condition, Policy, Schedule
 
 ORDER = torch.arange(103).flip(0)  # 10 batches of 10; the last 3 pictures fill none
 
@@ -55,6 +55,38 @@ def test_pictures_that_are_not_kept_never_train() -> None:
     epoch = torch.cat([plan.pictures(step) for step in range(10)])
     assert set(epoch.tolist()) == set(range(3, 53))
     assert set(Counter(epoch.tolist()).values()) == {2}
+
+
+def test_pictures_meet_the_conditions_of_every_metric_in_every_phase() -> None:
+    # Of 103 pictures in descending order, 0 to 2 fill no batch. By itself the second metric's
+    # order is ascending and the third's the even numbers first.
+    others = {"rising": torch.arange(103), "even": torch.arange(206)[::2] % 103}
+    also = {
+        "rising": Condition(sum, [[[0.0, 0.5]], [[0.0, 1.0]], [[0.9, 1.0]]]),
+        "even": Condition(sum, [[[0.0, 0.505]]]),
+    }
+    policy = Policy([[[0.25, 1.0]], [[0.0, 0.2]], [[0.0, 1.0]]], "pictures", also)
+    plan = Schedule(ORDER, 5, policy, epochs=6, steps=10, others=others)
+    epochs = [
+        torch.cat([plan.pictures(20 * phase + step) for step in range(20)]) for phase in range(3)
+    ]
+    # the metric's own order keeps 3 to 77, then 83 to 102, then everything
+    assert set(epochs[0].tolist()) == set(range(4, 51, 2))
+    assert set(epochs[1].tolist()) == set(range(84, 103, 2))
+    assert set(epochs[2].tolist()) == set(range(94, 103, 2))
+
+
+def test_conditions_that_leave_less_than_a_batch_are_refused() -> None:
+    policy = Policy(None, "pictures", {"other": Condition(sum, [[[0.0, 0.05]]])})
+    with pytest.raises(UserError, match="keeps 5 pictures in phase 1"):
+        Schedule(ORDER, 10, policy, epochs=6, steps=10, others={"other": ORDER})
+
+
+def test_conditions_are_of_pictures_not_of_batches() -> None:
+    with pytest.raises(UserError, match=r"task\.policy\.shuffle=pictures"):
+        Policy(None, "batches", {"other": Condition(sum, [[[0.0, 0.5]]])})
+    with pytest.raises(UserError, match="0 <= from < to <= 1"):
+        Condition(sum, [[[0.5, 0.5]]])
 
 
 @pytest.mark.parametrize("shuffle", ["batches", "pictures"])

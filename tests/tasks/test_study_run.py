@@ -188,6 +188,20 @@ def test_a_policy_trains_without_a_twin(cache: Path, cifar10_zip: Path, tmp_path
     assert "Training" in (only_run(tmp_path) / "report.html").read_text()
 
 
+def test_a_policy_asks_several_metrics(cache: Path, cifar10_zip: Path, tmp_path: Path) -> None:
+    words = [word for word in WORDS if "distances" not in word]
+    more = [
+        "task.distances=none",
+        "task/policy=drop_extremes",
+        "task/metric@task.policy.also.perceptual.metric=shuffled",
+        f"data.root={cifar10_zip}",
+    ]
+    assert train.run(job(tmp_path, cache, *words, *more))["status"] == "finished"
+    from_every_end = ["task.policy.also.colour.keep=[[[0.0,0.1]]]"]
+    with pytest.raises(UserError, match=r"keeps \d+ pictures in phase 1"):
+        train.run(job(tmp_path, cache, *words, *more, *from_every_end))
+
+
 def test_a_network_that_enlarges_is_studied_with_psnr(cache: Path, tmp_path: Path) -> None:
     summary = train.run(job(tmp_path, cache, *CROPS))
     assert 10 < summary["test"]["photos_psnr_y"] < 40

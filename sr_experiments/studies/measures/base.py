@@ -4,6 +4,7 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -14,9 +15,10 @@ from torch import Tensor
 
 from sr_experiments.errors import UserError, blaming
 
-__all__ = ["Measure", "in_order", "measured"]
+__all__ = ["ENDS", "Measure", "in_order", "measured"]
 
 AT_ONCE = 1000  # pictures
+ENDS = ("lowest", "highest")
 
 
 class Measure(ABC):
@@ -27,9 +29,11 @@ class Measure(ABC):
 
     Attributes:
         title: For people.
+        ends: What the pictures with the smallest and the largest value are, for people.
     """
 
     title: str
+    ends: ClassVar[tuple[str, str]] = ENDS
 
     @abstractmethod
     def __call__(self, pictures: Tensor) -> Tensor:

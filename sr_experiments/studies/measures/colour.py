@@ -16,6 +16,7 @@ class MeanColour(Measure):
     """Hue, saturation and value, each in [0, 1], of the mean over all pixels."""
 
     title = "mean colour (HSV)"
+    ends = ("hue 0", "hue 1")
 
     def __call__(self, pictures: Tensor) -> Tensor:
         """See `Measure`: (N, 3)."""

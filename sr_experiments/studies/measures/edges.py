@@ -26,6 +26,7 @@ class Edges(Measure):
     """
 
     title = "edges (Canny)"
+    ends = ("fewest edges", "most edges")
 
     def __init__(self, low: float = 0.1, high: float = 0.2, sigma: float = 1.0) -> None:
         if not 0 < low <= high:

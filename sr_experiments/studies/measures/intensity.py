@@ -11,6 +11,7 @@ class Intensity(Measure):
     """The sum of all pixel values over height, width and colours, in 8-bit levels."""
 
     title = "image intensity"
+    ends = ("darkest", "brightest")
 
     def __call__(self, pictures: Tensor) -> Tensor:
         """See `Measure`.

@@ -33,6 +33,8 @@ class FeatureDistance(Measure):
         std: As ``mean``.
     """
 
+    ends = ("nearest to the mean picture", "farthest")
+
     def __init__(
         self,
         trunk: str,

@@ -17,6 +17,7 @@ class Shuffled(Measure):
     """
 
     title = "random order (control)"
+    ends = ("first drawn", "last drawn")
 
     def __init__(self, seed: int = 1) -> None:
         self.seed = seed

@@ -30,8 +30,9 @@ class ChannelRanker(pl.Callback):
         target: Share of the weights that may stay.
         noise: Weight of the energy that the masks take away.
         entropy: Weight of indecision.
-        cost: Weight of what exceeds the target.
-        annealing: Share of the stage after which nine tenths of entropy and cost count.
+        cost: Weight of the distance from the target.
+        annealing: Share of the stage after which nine tenths of the cost count, and the entropy
+            begins to.
         temperature: Of the Gumbel-softmax samples.
 
     Raises:
@@ -44,13 +45,13 @@ class ChannelRanker(pl.Callback):
         noise: float = 1e-3,
         entropy: float = 0.1,
         cost: float = 0.1,
-        annealing: float = 0.25,
+        annealing: float = 0.4,
         temperature: float = 0.5,
     ) -> None:
         if not 0 < target < 1:
             raise _refusal(f"target={target} is not between 0 and 1")
-        if not 0 < annealing <= 1:
-            raise _refusal(f"annealing={annealing} is not above 0 and at most 1")
+        if not 0 < annealing < 1:
+            raise _refusal(f"annealing={annealing} is not between 0 and 1")
         if not temperature > 0:
             raise _refusal(f"temperature={temperature} is not above 0")
         for name, weight in (("noise", noise), ("entropy", entropy)):

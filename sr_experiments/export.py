@@ -34,7 +34,8 @@ class Options(DataOptions, SourceOptions):
           height=360 width=640 resizable=false
 
     Writes model_fp32.tflite, model_int8.tflite and, where the extra onnx is installed,
-    model.onnx. Each is run on a photo and compared with torch.
+    model.onnx and model_int8.onnx, with the same scales. Each is run on a photo and compared with
+    torch: the FP32 files with the network, the INT8 ones with its fake-quantised twin.
 
     run                 run folder
     file                or a model.safetensors

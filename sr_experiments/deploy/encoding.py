@@ -15,12 +15,13 @@ from torch import Tensor
 from sr_experiments.deploy.flatbuffer import Quantization
 from sr_experiments.quantization.fake import QuantizedGraph
 from sr_experiments.quantization.graph import Conv, Gather, Mul, PReLU
-from sr_experiments.quantization.params import QMAX, QMIN, WEIGHT_MAX, QParams, fake_slope
+from sr_experiments.quantization.params import WEIGHT_MAX, QParams, fake_slope
 
 Encoded = tuple[NDArray[Any], Quantization | None]
 FLOAT = np.dtype(np.float32)
 HALF = np.dtype(np.float16)
 INT8 = np.dtype(np.int8)
+INT16 = np.dtype(np.int16)
 
 
 class Encoding(Protocol):
@@ -28,7 +29,10 @@ class Encoding(Protocol):
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Type of the activations."""
+        """Type of what goes in and comes out."""
+
+    def type_of(self, name: str) -> np.dtype[Any]:
+        """Type of a node's tensor."""
 
     def activation(self, name: str) -> Quantization | None:
         """Quantisation of a node's tensor."""
@@ -56,6 +60,10 @@ class FloatEncoding:
     """Everything float32."""
 
     dtype: np.dtype[Any] = FLOAT
+
+    def type_of(self, name: str) -> np.dtype[Any]:
+        """Always float32."""
+        return FLOAT
 
     def activation(self, name: str) -> Quantization | None:
         """No quantisation."""
@@ -103,7 +111,7 @@ class HalfEncoding(FloatEncoding):
 
 @dataclass(frozen=True)
 class Int8Encoding:
-    """Everything int8 but the int32 biases."""
+    """Everything int8 but the int32 biases; activations may be int16, their biases int64."""
 
     quantized: QuantizedGraph
     dtype: np.dtype[Any] = INT8
@@ -111,6 +119,14 @@ class Int8Encoding:
     def params(self, name: str) -> QParams:
         """Scale and zero point of a node's tensor."""
         return self.quantized.activations[name]
+
+    def type_of(self, name: str) -> np.dtype[Any]:
+        """By its bits."""
+        return INT8 if self.params(name).bits == INT8.itemsize * 8 else INT16
+
+    def _bias(self, node: Conv | Gather, bias: NDArray[Any]) -> NDArray[Any]:
+        wide = self.type_of(node.inputs[0]) == INT16
+        return bias.astype(np.int64 if wide else np.int32)
 
     def activation(self, name: str) -> Quantization | None:
         """One scale and zero point."""
@@ -124,14 +140,14 @@ class Int8Encoding:
         bias_scales = fake.bias_scales.cpu().numpy()
         if not self.quantized.per_channel:
             scales, bias_scales = scales[:1], bias_scales[:1]
-        return (weight, _symmetric(scales)), (bias, _symmetric(bias_scales))
+        return (weight, _symmetric(scales)), (self._bias(node, bias), _symmetric(bias_scales))
 
     def picker(self, node: Gather, channels: int) -> tuple[Encoded, Encoded]:
         """127 at scale 1/127: an exact copy, because input and output have one scale."""
         weight = one_hot(node.index, channels).astype(np.int8) * np.int8(WEIGHT_MAX)
         scale = np.array([1 / WEIGHT_MAX], np.float32)
         bias_scale = scale * np.float32(self.params(node.name).scale)
-        bias = np.zeros(node.channels, np.int32)
+        bias = self._bias(node, np.zeros(node.channels))
         return (weight, _symmetric(scale)), (bias, _symmetric(bias_scale))
 
     def slope(self, node: PReLU) -> Encoded:
@@ -143,7 +159,7 @@ class Int8Encoding:
     def level(self, name: str, value: float) -> Encoded:
         """The nearest level."""
         params = self.params(name)
-        return np.array([params.quantize(value)], np.int8), per_tensor(params)
+        return np.array([params.quantize(value)], self.type_of(name)), per_tensor(params)
 
     def grows(self, node: Mul) -> bool:
         """By the scales."""
@@ -152,8 +168,9 @@ class Int8Encoding:
 
     def cuts(self, name: str, value: float, *, above: bool) -> bool:
         """The nearest level is not the last."""
-        level = self.params(name).quantize(value)
-        return level < QMAX if above else level > QMIN
+        params = self.params(name)
+        level = params.quantize(value)
+        return level < params.highest if above else level > params.lowest
 
 
 def per_tensor(params: QParams) -> Quantization:

@@ -23,7 +23,9 @@ _TYPES = {
     np.dtype(np.float16): schema.TensorType.FLOAT16,
     np.dtype(np.int8): schema.TensorType.INT8,
     np.dtype(np.uint8): schema.TensorType.UINT8,
+    np.dtype(np.int16): schema.TensorType.INT16,
     np.dtype(np.int32): schema.TensorType.INT32,
+    np.dtype(np.int64): schema.TensorType.INT64,
 }
 
 
@@ -68,6 +70,10 @@ class FlatModel:
         if found == len(self._buffers):
             self._buffers.append(AlignedBuffer(data=payload))
         return self._tensor(value.shape, value.dtype, quantization, found, None)
+
+    def holds(self, tensor: int, dtype: np.dtype[Any]) -> bool:
+        """Whether a tensor is of a type."""
+        return bool(self._tensors[tensor].type == _TYPES[dtype])
 
     def operator(
         self, code: int, version: int, inputs: Sequence[int], output: int, options: Any = None

@@ -2,6 +2,7 @@
 
 from sr_experiments.quantization.fake import QuantizedGraph
 from sr_experiments.quantization.graph import Graph, receptive_radius
+from sr_experiments.quantization.int16 import Int16Activations
 from sr_experiments.quantization.modes import HalfPrecision, NoQuantization, PostTraining
 from sr_experiments.quantization.qat import QuantizationAware, QuantizationTraining
 from sr_experiments.quantization.ranges import (
@@ -17,6 +18,7 @@ __all__ = [
     "Entropy",
     "Graph",
     "HalfPrecision",
+    "Int16Activations",
     "LeastSquares",
     "MinMax",
     "MovingAverage",

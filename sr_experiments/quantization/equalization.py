@@ -1,6 +1,6 @@
 """Cross-layer equalisation (Nagel et al., 2019, arXiv:1906.04721, 4.1).
 
-Where two convolutions follow each other with nothing but a ReLU or a PReLU between them, a
+Where two convolutions follow each other with nothing but a ReLU, PReLU or leaky ReLU between, a
 channel may be made smaller in the first and larger by as much in the second: the network computes
 the same. Making each channel's largest weights equal in both leaves none too small for a scale
 that it shares with the others. Clips with an upper bound forbid it.
@@ -14,7 +14,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from sr_experiments.quantization.graph import OPEN, Bounds, Conv, Graph, Node, PReLU
+from sr_experiments.quantization.graph import OPEN, Bounds, Conv, Graph, LeakyReLU, Node, PReLU
 from sr_experiments.quantization.lockstep import with_kernel
 
 ROUNDS = 20  # chains of layers settle within a few
@@ -58,7 +58,7 @@ def _pairs(graph: Graph) -> Iterator[tuple[str, str]]:
             (reader,) = readers[source.name]
             if isinstance(reader, Conv):
                 yield node.name, reader.name
-            if not isinstance(reader, PReLU):
+            if not isinstance(reader, LeakyReLU | PReLU):
                 break
             source = reader
 

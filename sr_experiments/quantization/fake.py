@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from sr_experiments.quantization import integers
+from sr_experiments.quantization import integers, wide_integers
 from sr_experiments.quantization.graph import (
     MOVERS,
     OPEN,
@@ -24,20 +24,21 @@ from sr_experiments.quantization.graph import (
     Mul,
     Node,
     PReLU,
+    Requantize,
     Sub,
     Unary,
     last,
 )
 from sr_experiments.quantization.params import (
-    QMAX,
-    QMIN,
     FakeKernel,
     QParams,
     fake_kernel,
     fake_slope,
+    rescaled,
 )
 
 Ends = Literal["uint8", "int8", "float32"]
+BITS = 8  # of the kernels whose rounding ``integers`` knows
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,11 @@ class QuantizedGraph:
     input_type: Ends = "uint8"
     output_type: Ends = "uint8"
     kernel_scales: Mapping[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def wide(self) -> bool:
+        """Whether there are int16 activations."""
+        return any(params.bits != BITS for params in self.activations.values())
 
     def kernel(self, node: Conv) -> FakeKernel:
         """The live kernel of a convolution, rounded."""
@@ -96,8 +102,8 @@ class QuantizedGraph:
     def _values(self, node: Node, levels: Tensor, bounds: Bounds) -> Tensor:
         """Clipped values for levels that count from the zero point."""
         params = self.activations[node.name]
-        low = QMIN if bounds.low is None else params.quantize(bounds.low)
-        high = QMAX if bounds.top is None else params.quantize(bounds.top)
+        low = params.lowest if bounds.low is None else params.quantize(bounds.low)
+        high = params.highest if bounds.top is None else params.quantize(bounds.top)
         zero = params.zero_point
         # A minimum after a maximum, as the operators are, should they cross.
         return levels.clamp(min=low - zero).clamp_(max=high - zero) * params.scale
@@ -106,15 +112,21 @@ class QuantizedGraph:
         """A convolution of levels, which float32 adds up exactly, and what it is rounded to."""
         kernel = self.kernel(node)
         scales = kernel.scales.view(-1, 1, 1, 1)
-        sums = node.convolve(
-            _as_levels(x, self.activations[node.inputs[0]].scale),
+        source, result = self.activations[node.inputs[0]], self.activations[node.name]
+        operands = (
+            _as_levels(x, source.scale),
             _as_levels(kernel.weight, scales),
             _as_levels(kernel.bias, kernel.bias_scales),
         )
+        sums = node.convolve(*operands)
         unit = kernel.bias_scales.to(sums).view(-1, 1, 1)
-        factor = unit / self.activations[node.name].scale
+        factor = unit / result.scale
         with torch.no_grad():
-            levels = sums.round().mul_(factor).round_()
+            if source.bits == BITS:
+                levels = sums.round().mul_(factor).round_()
+            else:  # float32 has too few digits
+                x, weight, bias = (operand.double() for operand in operands)
+                levels = wide_integers.rounded_sums(node.convolve(x, weight, bias), factor)
         return node.bounds.apply(sums * unit), levels
 
     def differentiable(self, node: Node, inputs: Sequence[Tensor]) -> Tensor:
@@ -130,26 +142,32 @@ class QuantizedGraph:
     def _levels(self, node: Node, inputs: Sequence[Tensor]) -> Tensor | None:
         """What LiteRT's kernel computes, in levels from the zero point, before it clips.
 
-        None where that is the nearest level.
+        None where that is the nearest level, or among so many levels that it does not matter.
         """
-        result = self.activations[node.name].scale
+        result = self.activations[node.name]
+        wide = result.bits != BITS
         steps = [self.activations[name].scale for name in node.inputs]
         levels = [(x / step).round().int() for x, step in zip(inputs, steps, strict=False)]
-        if isinstance(node, Binary):
+        made: Tensor | None = None
+        rules = wide_integers if wide else integers
+        if isinstance(node, Requantize):
+            made = rescaled(levels[0], steps[0] / result.scale)
+        elif isinstance(node, Binary):
             x, y = levels
-            scales = steps[0], steps[1], result
+            scales = steps[0], steps[1], result.scale
             if isinstance(node, Mul):
-                return integers.multiplied(x, y, scales)
-            return integers.summed(x, y, scales, sign=-1 if isinstance(node, Sub) else 1)
-        if isinstance(node, Mean):
-            return integers.averaged(levels[0], steps[0], result)
-        if isinstance(node, LeakyReLU):
-            return integers.leaky(levels[0], float(node.slope()), steps[0], result)
-        if isinstance(node, PReLU):
-            return integers.prelu(levels[0], node.slope(), steps[0], result)
-        if isinstance(node, Unary) and node.function == "sqrt":
-            return integers.rooted(levels[0], steps[0], result)
-        return None
+                made = rules.multiplied(x, y, scales)
+            else:
+                made = rules.summed(x, y, scales, sign=-1 if isinstance(node, Sub) else 1)
+        elif isinstance(node, LeakyReLU):
+            made = rules.leaky(levels[0], float(node.slope()), steps[0], result.scale)
+        elif isinstance(node, PReLU):
+            made = integers.prelu(levels[0], node.slope(), steps[0], result.scale)
+        elif isinstance(node, Unary) and node.function == "sqrt":
+            made = integers.rooted(levels[0], steps[0], result.scale)
+        elif isinstance(node, Mean) and not wide:
+            made = integers.averaged(levels[0], steps[0], result.scale)
+        return made
 
     def run(self, low_res: Tensor) -> Tensor:
         """Enlarge ``(N, 3, H, W)`` in [0, 1] as the INT8 file does.

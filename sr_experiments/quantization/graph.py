@@ -40,6 +40,7 @@ from sr_experiments.quantization.nodes import (
     Mul,
     Node,
     PReLU,
+    Requantize,
     Sub,
     Unary,
 )
@@ -68,6 +69,7 @@ __all__ = [
     "Node",
     "PReLU",
     "Pad",
+    "Requantize",
     "Sub",
     "Unary",
     "enlargement",

@@ -24,18 +24,30 @@ BIAS_MAX = 2**30
 
 @dataclass(frozen=True)
 class QParams:
-    """How an int8 tensor stands for numbers: ``value = scale * (q - zero_point)``.
+    """How an int8 or int16 tensor stands for numbers: ``value = scale * (q - zero_point)``.
 
     Attributes:
         scale: Exactly a float32, as the file stores it.
-        zero_point: In [-128, 127].
+        zero_point: In [-128, 127]; 0 of int16.
+        bits: 8 or 16.
     """
 
     scale: float
     zero_point: int
+    bits: int = 8
+
+    @property
+    def lowest(self) -> int:
+        """The lowest level."""
+        return -(1 << (self.bits - 1))
+
+    @property
+    def highest(self) -> int:
+        """The highest level."""
+        return (1 << (self.bits - 1)) - 1
 
     @classmethod
-    def of_range(cls, low: float, high: float, symmetric: bool = False) -> QParams:
+    def of_range(cls, low: float, high: float, symmetric: bool = False, bits: int = 8) -> QParams:
         """Cover ``[low, high]`` widened to hold zero, which must be exact for padding.
 
         An empty range (a tensor that is zero everywhere) counts as [0, 1].
@@ -44,23 +56,28 @@ class QParams:
             low: Lowest value.
             high: Highest value.
             symmetric: Zero is level 0: half of the levels are for values that a ReLU never has.
+            bits: 8, or 16, which is symmetric.
         """
         low, high = min(low, 0.0), max(high, 0.0)
         if high - low < 1e-9:
             low, high = 0.0, 1.0
         if symmetric:
-            return cls(float(np.float32(max(-low, high) / QMAX)), 0)
+            highest = (1 << (bits - 1)) - 1
+            return cls(float(np.float32(max(-low, high) / highest)), 0, bits)
         scale = float(np.float32((high - low) / (QMAX - QMIN)))
         zero_point = round(QMIN - low / scale)
         return cls(scale, max(QMIN, min(QMAX, zero_point)))
 
     def quantize(self, value: float) -> int:
-        """The int8 level nearest to a number."""
-        return max(QMIN, min(QMAX, round(value / self.scale) + self.zero_point))
+        """The level nearest to a number."""
+        level = round(value / self.scale) + self.zero_point
+        return max(self.lowest, min(self.highest, level))
 
     def fake(self, x: Tensor) -> Tensor:
         """Round to the levels and clip to the range; gradients pass straight through inside it."""
-        return torch.fake_quantize_per_tensor_affine(x, self.scale, self.zero_point, QMIN, QMAX)
+        return torch.fake_quantize_per_tensor_affine(
+            x, self.scale, self.zero_point, self.lowest, self.highest
+        )
 
 
 UNIT = QParams.of_range(0.0, 1.0)

@@ -24,7 +24,8 @@ from sr_experiments.quantization.graph import Graph
 from sr_experiments.quantization.modes import PostTraining
 from sr_experiments.quantization.trace import trace
 
-FP32, INT8, ONNX = "model_fp32.tflite", "model_int8.tflite", "model.onnx"
+FP32, INT8 = "model_fp32.tflite", "model_int8.tflite"
+ONNX, ONNX_INT8 = "model.onnx", "model_int8.onnx"
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class Check:
 def export_names() -> list[str]:
     """Files that this installation can write and check."""
     onnx = all(importlib.util.find_spec(name) for name in ("onnx", "onnxruntime"))
-    return [FP32, INT8, *([ONNX] if onnx else [])]
+    return [FP32, INT8, *([ONNX, ONNX_INT8] if onnx else [])]
 
 
 def export(
@@ -106,6 +107,7 @@ def export(
         from sr_experiments.deploy.onnx import onnx_model
 
         files[ONNX] = onnx_model(graph)
+        files[ONNX_INT8] = onnx_model(quantized)
     return Export(twin, graph, quantized, files)
 
 
@@ -123,12 +125,13 @@ def check(exported: Export, low_res: Tensor, high_res: Tensor) -> Iterator[Check
         fake = to_picture(exported.quantized.run(batch))[0]
     scale = exported.network.scale
     for name, content in exported.files.items():
-        runtime: Runtime = ONNXRuntime(content) if name == ONNX else LiteRTRuntime(content)
+        onnx, int8 = name in (ONNX, ONNX_INT8), name in (INT8, ONNX_INT8)
+        runtime: Runtime = ONNXRuntime(content) if onnx else LiteRTRuntime(content)
         made = _picture(runtime, low_res)
-        other = fake if name == INT8 else plain
+        other = fake if int8 else plain
         yield Check(
             name,
-            "torch INT8" if name == INT8 else "torch",
+            "torch INT8" if int8 else "torch",
             compare(_array(made), _array(other)),
             psnr_rgb(made, high_res, scale) - psnr_rgb(other, high_res, scale),
         )

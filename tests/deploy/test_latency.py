@@ -40,6 +40,13 @@ class Sleeper:
         self.calls += 1
 
 
+def test_a_slow_runtime_is_timed_once_when_patience_is_over() -> None:
+    slow = Sleeper([60])
+    latency = measure(slow, 20, 30, runs=20, warmup=3, patience=0.05)
+    assert (slow.calls, latency.runs) == (2, 1)
+    assert latency.median >= 60
+
+
 def test_median_leaves_out_warm_up_preparation_and_outliers() -> None:
     latency = measure(Sleeper([60, 10, 10, 60, 10, 10]), 20, 30, runs=5, warmup=1)
     assert 10 <= latency.median < 25

@@ -13,7 +13,7 @@ from sr_experiments.errors import UserError
 from sr_experiments.export import main
 from sr_experiments.models import load_model
 
-FILES = ["model.onnx", "model_fp32.tflite", "model_int8.tflite"]
+FILES = ["model.onnx", "model_fp32.tflite", "model_int8.onnx", "model_int8.tflite"]
 
 
 def rows(printed: str) -> dict[str, list[str]]:

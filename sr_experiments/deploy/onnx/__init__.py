@@ -1,7 +1,8 @@
 """A graph as an ONNX file with any batch, height and width: FP32, or INT8 as QDQ.
 
 QDQ means operators in floating point between pairs of QuantizeLinear and DequantizeLinear, which
-a runtime fuses into integer ones where it has them. The scales are those of the TFLite file.
+a runtime fuses into integer ones where it has them. The scales are those of the TFLite file, and
+so are its int16 activations.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from sr_experiments.quantization.graph import Graph, receptive_radius
 
 __all__ = ["onnx_model"]
 
-OPSET = 17
-IR_VERSION = 8  # the oldest that holds opset 17, so that older runtimes read the file
+# The oldest opset, and the oldest format that holds it, so that older runtimes read the file.
+OPSET, IR_VERSION = 17, 8
+INT16_OPSET, INT16_IR_VERSION = 21, 10  # from here on there are int16 levels
 PRODUCER = "sr_experiments"
 RADIUS_KEY = "receptive_radius"
 INPUT, OUTPUT = "low_res", "prediction"
@@ -56,11 +58,12 @@ def onnx_model(network: Graph | QuantizedGraph) -> bytes:
         [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["n", 3, "sh", "sw"])],
         writer.constants,
     )
+    wide = isinstance(network, QuantizedGraph) and network.wide
     model = helper.make_model(
         onnx_graph,
         producer_name=PRODUCER,
-        ir_version=IR_VERSION,
-        opset_imports=[helper.make_opsetid("", OPSET)],
+        ir_version=INT16_IR_VERSION if wide else IR_VERSION,
+        opset_imports=[helper.make_opsetid("", INT16_OPSET if wide else OPSET)],
     )
     radius = receptive_radius(graph)
     if radius is not None:

@@ -10,7 +10,7 @@ from functools import singledispatch
 
 import numpy as np
 
-from sr_experiments.deploy.onnx.writer import Writer, as_float
+from sr_experiments.deploy.onnx.writer import Writer
 from sr_experiments.quantization.graph import (
     Add,
     Binary,
@@ -28,6 +28,7 @@ from sr_experiments.quantization.graph import (
     Node,
     Pad,
     PReLU,
+    Requantize,
     Sub,
     Unary,
 )
@@ -73,8 +74,7 @@ def _(node: Clip, writer: Writer) -> str:
 
 @write.register
 def _(node: PReLU, writer: Writer) -> str:
-    slope = writer.constant(as_float(node.slope()).reshape(-1, 1, 1))
-    return writer.operator("PRelu", [*_sources(node, writer), slope])
+    return writer.operator("PRelu", [*_sources(node, writer), writer.slope(node)])
 
 
 @write.register
@@ -93,6 +93,12 @@ def _(node: Unary, writer: Writer) -> str:
     error = writer.operator("Erf", [writer.operator("Mul", [*sources, root])])
     doubled = writer.operator("Mul", [*sources, writer.operator("Add", [error, one])])
     return writer.operator("Mul", [doubled, half])
+
+
+@write.register
+def _(node: Requantize, writer: Writer) -> str:
+    """The rounding that follows every operator does it."""
+    return _sources(node, writer)[0]
 
 
 @write.register

@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sr_experiments.deploy.onnx.writer import Writer
+from sr_experiments.deploy.onnx.writer import Writer, as_float
 from sr_experiments.quantization.fake import QuantizedGraph
-from sr_experiments.quantization.graph import Conv, Node
-from sr_experiments.quantization.params import QParams
+from sr_experiments.quantization.graph import Conv, Node, PReLU
+from sr_experiments.quantization.params import QParams, fake_slope
+
+BITS = 8
 
 
 class QuantizedWriter(Writer):
@@ -35,13 +37,18 @@ class QuantizedWriter(Writer):
         )
         return weight, bias
 
+    def slope(self, node: PReLU) -> str:
+        """Slopes as the TFLite file rounds them."""
+        return self.constant(as_float(fake_slope(node.slope())[0]).reshape(-1, 1, 1))
+
     def finished(self, node: Node, made: str) -> str:
         """Round to the levels of the node's tensor."""
         params = self.quantized.activations[node.name]
         levels = self._levels.get(params)
         if levels is None:
             scale = self.constant(np.array(params.scale, np.float32))
-            levels = [scale, self.constant(np.array(params.zero_point, np.int8))]
+            kind = np.int8 if params.bits == BITS else np.int16
+            levels = [scale, self.constant(np.array(params.zero_point, kind))]
             self._levels[params] = levels
         rounded = self.operator("QuantizeLinear", [made, *levels])
         return self.operator("DequantizeLinear", [rounded, *levels])

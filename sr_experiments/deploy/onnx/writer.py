@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sr_experiments.quantization.graph import Conv, Graph, Node
+from sr_experiments.quantization.graph import Conv, Graph, Node, PReLU
 
 if TYPE_CHECKING:
     import onnx
@@ -47,6 +47,10 @@ class Writer:
         """Names of weight and bias of a convolution."""
         weight, bias = node.kernel()
         return self.constant(as_float(weight)), self.constant(as_float(bias))
+
+    def slope(self, node: PReLU) -> str:
+        """Name of the slopes ``(C, 1, 1)``."""
+        return self.constant(as_float(node.slope()).reshape(-1, 1, 1))
 
     def finished(self, node: Node, made: str) -> str:
         """Name of a node's tensor, given that of what its operators made."""

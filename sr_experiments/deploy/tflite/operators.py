@@ -26,7 +26,7 @@ from ai_edge_litert.schema_py_generated import (
     SubOptionsT,
 )
 
-from sr_experiments.deploy.encoding import FLOAT
+from sr_experiments.deploy.encoding import FLOAT, INT16
 from sr_experiments.deploy.tflite.writer import Operation, Writer
 from sr_experiments.quantization.graph import (
     Add,
@@ -44,6 +44,7 @@ from sr_experiments.quantization.graph import (
     Node,
     Pad,
     PReLU,
+    Requantize,
     Sub,
     Unary,
 )
@@ -131,7 +132,10 @@ def _(node: Binary, writer: Writer) -> None:
     version = 1
     if isinstance(node, Mul) and writer.encoding.grows(node):
         version = GROWING_MUL_VERSION
-    operation = Operation(code, (), options(fusedActivationFunction=fused), version)
+    chosen = options(fusedActivationFunction=fused)
+    if writer.encoding.type_of(node.name) == INT16 and not isinstance(node, Mul):
+        chosen.potScaleInt16 = False  # any scale, not powers of two only
+    operation = Operation(code, (), chosen, version)
     clips = writer.clips(node, node.bounds, fused)
     writer.chain(node, writer.size(node), writer.sources(node), operation, *clips)
 
@@ -239,6 +243,12 @@ def _(node: MaxPool, writer: Writer) -> None:
     height, width = (side // node.stride + 1 for side in sides)
     operation = Operation(BuiltinOperator.MAX_POOL_2D, options=options)
     writer.chain(node, (height, width), writer.sources(node), operation)
+
+
+@write.register
+def _(node: Requantize, writer: Writer) -> None:
+    operation = Operation(BuiltinOperator.QUANTIZE)
+    writer.chain(node, writer.size(node), writer.sources(node), operation)
 
 
 def _concat(node: Node, writer: Writer, sources: list[int]) -> None:

@@ -14,7 +14,7 @@ from ai_edge_litert.schema_py_generated import (
 )
 from numpy.typing import NDArray
 
-from sr_experiments.deploy.encoding import FLOAT, HALF, INT8, Encoding
+from sr_experiments.deploy.encoding import FLOAT, HALF, INT8, INT16, Encoding
 from sr_experiments.deploy.flatbuffer import FlatModel, Quantization
 from sr_experiments.quantization.graph import POOLED, Bounds, Graph, Node, enlargement
 
@@ -51,6 +51,28 @@ _INT8_VERSIONS = {
     BuiltinOperator.SQRT: 1,
     BuiltinOperator.SUB: 2,
     BuiltinOperator.TANH: 2,
+}
+_INT16_VERSIONS = {
+    BuiltinOperator.ADD: 3,
+    BuiltinOperator.CONCATENATION: 3,
+    BuiltinOperator.CONV_2D: 4,
+    BuiltinOperator.DEPTHWISE_CONV_2D: 5,
+    BuiltinOperator.GELU: 3,
+    BuiltinOperator.LEAKY_RELU: 2,
+    BuiltinOperator.LOGISTIC: 3,
+    BuiltinOperator.MAXIMUM: 4,
+    BuiltinOperator.MAX_POOL_2D: 3,
+    BuiltinOperator.MEAN: 3,
+    BuiltinOperator.MINIMUM: 4,
+    BuiltinOperator.MIRROR_PAD: 3,
+    BuiltinOperator.MUL: 4,
+    BuiltinOperator.PAD: 3,
+    BuiltinOperator.PRELU: 1,
+    BuiltinOperator.QUANTIZE: 2,
+    BuiltinOperator.SLICE: 4,
+    BuiltinOperator.SQRT: 2,
+    BuiltinOperator.SUB: 5,
+    BuiltinOperator.TANH: 3,
 }
 
 
@@ -171,12 +193,14 @@ class Writer:
         """Add one operator, in the version that what it does demands."""
         code = operation.code
         version = _INT8_VERSIONS[code] if self.encoding.dtype == INT8 else 1
+        if self.flat.holds(result, INT16):
+            version = _INT16_VERSIONS[code]
         inputs = [*sources, *operation.constants]
         self.flat.operator(code, max(version, operation.version), inputs, result, operation.options)
 
     def tensor(self, node: Node, size: Size, dtype: np.dtype[Any] | None = None) -> int:
         """Add a tensor with the channels and the scale of a node's, in another type if asked."""
-        dtype = dtype or self.encoding.dtype
+        dtype = dtype or self.encoding.type_of(node.name)
         quantization = None if dtype == FLOAT else self.encoding.activation(node.name)
         if quantization is not None and dtype == UINT8:
             shifted = quantization.zero_points + UINT8_SHIFT

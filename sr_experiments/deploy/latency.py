@@ -89,7 +89,9 @@ def compare_latency(
     calls = [runtime.prepare(frame) for runtime in runtimes]
     times = time_in_turn(calls, runs, warmup, patience)
     return [
-        Latency(runtime.name, runtime.threads, f"{width}x{height}", median(row), _spread(row), len(row))
+        Latency(
+            runtime.name, runtime.threads, f"{width}x{height}", median(row), _spread(row), len(row)
+        )
         for runtime, row in zip(runtimes, times, strict=True)
     ]
 

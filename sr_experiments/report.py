@@ -28,12 +28,14 @@ class Options(DataOptions):
       python -m sr_experiments.report table=xlsr_4 runs=[outputs/xlsr-x3,outputs/espcn-x3]
       python -m sr_experiments.report table=mobile_ai_2022 runs=outputs/zoo
       python -m sr_experiments.report figure=xlsr_4 runs=outputs/zoo data=[photos:test,set14]
+      python -m sr_experiments.report table=quantization runs=outputs/quantization
       python -m sr_experiments.report table=sweep runs=outputs/zoo
       python -m sr_experiments.report table=glasses runs=[outputs/glasses_folds]
       python -m sr_experiments.report runs=outputs/xlsr-x3
 
     table          zoo: every network of conf/model with parameters, operations, size, time and
-                   receptive field; xlsr_1, xlsr_4: tables 1 and 4 of the XLSR paper;
+                   receptive field; xlsr_1 to xlsr_5: the tables of the XLSR paper;
+                   quantization: what each mode costs, over seeds;
                    mobile_ai_2022: table 1 of the challenge's report; sweep: every job of the
                    sweep whose folder is runs=; glasses: the tables of the glasses paper
     figure         xlsr_4: crops where INT8 changes colours, as figure 4 of the XLSR paper
@@ -42,8 +44,8 @@ class Options(DataOptions):
     models         only these networks, for table=zoo
     scale          enlargement, for table=zoo
     repeats        timed runs of each network, for table=zoo; 0 times nothing
-    data           set or [sets] of the figure; or the one that the runs of mobile_ai_2022 were
-                   tested on; null: div2k, or what they have in common
+    data           set or [sets] of the figure; or the one that the runs of mobile_ai_2022 and
+                   xlsr_3 were tested on; null: div2k, or what they have in common
     pictures       strips of each set, the worst first, for the figure
     root           folder of images that data=folder means
     threads        CPU threads; null: all
@@ -68,7 +70,11 @@ COMMON = {"threads", "output", "data_dir", "cache_dir"}
 TABLES = {
     "zoo": {"models", "scale", "repeats"},
     "xlsr_1": set[str](),
+    "xlsr_2": {"runs"},
+    "xlsr_3": {"runs", "data"},
     "xlsr_4": {"runs"},
+    "xlsr_5": {"runs"},
+    "quantization": {"runs"},
     "mobile_ai_2022": {"runs", "data", "root"},
     "sweep": {"runs"},
     "glasses": {"runs"},
@@ -185,13 +191,24 @@ def _table(
         from sr_experiments.reporting.tables import xlsr_4
 
         return xlsr_4.table(xlsr_4.score(runs, _entry, **places, advance=advance), runs, unfinished)
-    from sr_experiments.reporting.tables import mobile_ai
+    from sr_experiments.reporting.tables import mobile_ai, xlsr_int8
+    from sr_experiments.reporting.tables.quantization import quantization_table
 
+    if options.table == "quantization":
+        return quantization_table(runs, unfinished)
+    if options.table == "xlsr_2":
+        return xlsr_int8.xlsr_2(runs, unfinished)
+    if options.table == "xlsr_5":
+        return xlsr_int8.xlsr_5(runs, unfinished)
     sets = set_list(options.data)
     if sets is not None and len(sets) > 1:
-        raise UserError("data=: table=mobile_ai_2022 has one column of PSNR, so one set")
+        raise UserError(f"data=: table={options.table} has one column of PSNR, so one set")
+    if options.table == "xlsr_3":
+        spec = sets[0] if sets else mobile_ai.common_set(runs)
+        return xlsr_int8.xlsr_3(runs, unfinished, spec.partition(":")[0])
     chosen = mobile_ai.choose_runs(runs, _entry)
-    spec = sets[0] if sets else mobile_ai.common_set(chosen)
+    used = [item.run for item in chosen.values() if item.run is not None]
+    spec = sets[0] if sets else mobile_ai.common_set(used)
     advance(spec)
     bicubic = mobile_ai.bicubic_on(spec, **places, root=options.root)
     return mobile_ai.table(chosen, spec, bicubic, runs, unfinished)

@@ -4,7 +4,7 @@ None stands for a cell without a number ("-", "n.a.").
 
 Sources:
 - XLSR: Ayazoglu, "Extremely Lightweight Quantization Robust Real-Time Single-Image Super
-  Resolution for Mobile Devices", 2021, arXiv:2105.10288, tables 1, 4 and 5.
+  Resolution for Mobile Devices", 2021, arXiv:2105.10288, tables 1 to 5.
 - Mobile AI 2022: Ignatov et al., "Efficient and Accurate Quantized Image Super-Resolution on
   Mobile NPUs, Mobile AI & AIM 2022 challenge: Report", arXiv:2211.05910, table 1.
 """
@@ -35,6 +35,18 @@ XLSR_TABLE_4: dict[str, tuple[float | None, ...]] = {
     "manga109": (26.99, 30.98, 30.79, 32.01, 33.61, None, 31.63),
     "div2k:val": (28.22, None, None, 30.09, None, 31.26, 30.10),
 }
+
+# Table 2: XLSR's output; PSNR over RGB on DIV2K's validation part at x3: float32, uint8, drop.
+XLSR_TABLE_2 = {"Linear": (30.11, 24.72, 5.39), "Clipped ReLU": (30.10, 29.82, 0.28)}
+
+# Table 3: the challenge of 2021 on DIV2K's test part: PSNR and SSIM over RGB, ms, score.
+XLSR_TABLE_3 = (
+    ("XLSR", 29.58, 0.86, 44.85, 51.02),
+    ("2nd", 29.41, 0.8537, 38.32, 47.18),
+    ("3rd", 29.52, 0.8607, 62.25, 33.82),
+    ("4th", 28.82, 0.8428, 76.61, 10.41),
+    ("5th", 28.92, 0.8486, 718.32, 1.28),
+)
 
 # Table 5: PSNR over RGB on DIV2K's validation part at x3: float32, uint8, drop.
 XLSR_TABLE_5 = {

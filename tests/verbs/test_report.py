@@ -138,9 +138,9 @@ def test_runs_alone_get_their_page_again(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["table=zoos"], "table=zoos does not exist\n  known: zoo, xlsr_1, xlsr_4, mobile_ai_2022"),
+        (["table=zoos"], "table=zoos does not exist\n  known: zoo, xlsr_1, xlsr_2"),
         (["figure=xlsr_1"], "figure=xlsr_1 does not exist\n  known: xlsr_4"),
-        ([], "say what: table=zoo|xlsr_1|xlsr_4|mobile_ai_2022"),
+        ([], "say what: table=zoo|xlsr_1|xlsr_2"),
         (["table=zoo", "figure=xlsr_4"], "one at a time"),
         (["table=xlsr_1", "scale=2"], "scale= is not for table=xlsr_1"),
         (["figure=xlsr_4"], "name their runs with runs="),

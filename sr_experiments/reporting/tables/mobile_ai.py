@@ -107,13 +107,13 @@ def choose_runs(
     return chosen
 
 
-def common_set(chosen: Mapping[str, Chosen]) -> str:
+def common_set(runs: Sequence[TrainedRun]) -> str:
     """The first test set that all runs share, DIV2K if they do; without runs, the test photo.
 
     Raises:
         UserError: They share none.
     """
-    tested = [list(item.run.summary.get("test", {})) for item in chosen.values() if item.run]
+    tested = [list(run.summary.get("test", {})) for run in runs]
     if not tested:
         return PHOTO
     shared = [name for name in tested[0] if all(name in names for names in tested)]

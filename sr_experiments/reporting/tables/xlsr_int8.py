@@ -106,7 +106,7 @@ def _drops(
         name = name_of(seeds)
         if name is None:
             continue
-        rows = [row | {"name": name} for row in _measured(seeds)]
+        rows: list[Row] = [{**row, "name": name} for row in _measured(seeds)]
         ours[name] += rows
         used += seeds.runs if rows else []
     if not used:

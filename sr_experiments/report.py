@@ -31,13 +31,16 @@ class Options(DataOptions):
       python -m sr_experiments.report table=quantization runs=outputs/quantization
       python -m sr_experiments.report table=sweep runs=outputs/zoo
       python -m sr_experiments.report table=glasses runs=[outputs/glasses_folds]
+      python -m sr_experiments.report table=minibatch runs=[outputs/minibatch]
       python -m sr_experiments.report runs=outputs/xlsr-x3
 
     table          zoo: every network of conf/model with parameters, operations, size, time and
                    receptive field; xlsr_1 to xlsr_5: the tables of the XLSR paper;
                    quantization: what each mode costs, over seeds;
                    mobile_ai_2022: table 1 of the challenge's report; sweep: every job of the
-                   sweep whose folder is runs=; glasses: the tables of the glasses paper
+                   sweep whose folder is runs=; glasses: the tables of the glasses paper;
+                   minibatch, minibatch_policies: the mini-batch paper's findings, and training on
+                   the batches that it recommends
     figure         xlsr_4: crops where INT8 changes colours, as figure 4 of the XLSR paper
     runs           run folder or [folders], also of many runs, such as a sweep's; without table
                    and figure, their report.html is made again
@@ -78,6 +81,8 @@ TABLES = {
     "mobile_ai_2022": {"runs", "data", "root"},
     "sweep": {"runs"},
     "glasses": {"runs"},
+    "minibatch": {"runs"},
+    "minibatch_policies": {"runs"},
 }
 FIGURES = {"xlsr_4": {"runs", "data", "root", "pictures"}}
 
@@ -90,8 +95,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     from sr_experiments.reporting.environment import usable_cores
     from sr_experiments.reporting.tables.trained import find_runs
 
-    if options.table in ("sweep", "glasses"):
-        (_sweep if options.table == "sweep" else _glasses)(options, words)
+    if options.table in OF_SUMMARIES:
+        OF_SUMMARIES[options.table](options, words)
         return
     runs, unfinished = find_runs(_names("runs", options.runs) or [])
     threads = options.threads or usable_cores()
@@ -223,6 +228,18 @@ def _glasses(options: Options, words: Sequence[str]) -> None:
     deliver(table, command, Path(options.output).expanduser())
 
 
+def _minibatch(options: Options, words: Sequence[str]) -> None:
+    from sr_experiments.reporting.tables.minibatch import minibatch_table
+    from sr_experiments.reporting.tables.minibatch_policies import minibatch_policies
+    from sr_experiments.reporting.tables.render import deliver
+    from sr_experiments.reporting.tables.study_runs import find_studies
+
+    make = minibatch_table if options.table == "minibatch" else minibatch_policies
+    table = make(find_studies(_names("runs", options.runs) or []))
+    command = f"python -m sr_experiments.report {shlex.join(words)}"
+    deliver(table, command, Path(options.output).expanduser())
+
+
 def _sweep(options: Options, words: Sequence[str]) -> None:
     from sr_experiments.reporting.tables.render import deliver
     from sr_experiments.reporting.tables.sweep import sweep_table
@@ -233,6 +250,14 @@ def _sweep(options: Options, words: Sequence[str]) -> None:
     folder = Path(folders[0]).expanduser()
     command = f"python -m sr_experiments.report {shlex.join(words)}"
     deliver(sweep_table(folder), command, Path(options.output).expanduser())
+
+
+OF_SUMMARIES = {
+    "sweep": _sweep,
+    "glasses": _glasses,
+    "minibatch": _minibatch,
+    "minibatch_policies": _minibatch,
+}
 
 
 def _figure(options: Options, runs: "list[TrainedRun]", threads: int) -> None:

@@ -40,6 +40,7 @@ from sr_experiments.models.sesr import SESR
 from sr_experiments.models.skipskip import SkipSkip
 from sr_experiments.models.srcnn import SRCNN
 from sr_experiments.models.srresnet import SRResNet
+from sr_experiments.models.swift_srgan import SwiftSRGAN
 from sr_experiments.models.vccip import VccipNet
 from sr_experiments.models.vdsr import VDSR
 from sr_experiments.models.wdsr import WDSR
@@ -86,6 +87,7 @@ __all__ = [
     "SRResNet",
     "SavedModel",
     "SkipSkip",
+    "SwiftSRGAN",
     "TimmCifar",
     "TimmClassifier",
     "VccipNet",

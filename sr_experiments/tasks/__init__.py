@@ -6,6 +6,7 @@ from sr_experiments.tasks.classifier_study import ClassifierStudy
 from sr_experiments.tasks.contract import Task, TrainingData
 from sr_experiments.tasks.enlarger_study import EnlargerStudy
 from sr_experiments.tasks.fitting import FitTask
+from sr_experiments.tasks.gan import GANTask
 from sr_experiments.tasks.regression import RegressionTask
 from sr_experiments.tasks.scheduling import NonFiniteLossError, ScheduledTask
 
@@ -14,6 +15,7 @@ __all__ = [
     "ClassifierStudy",
     "EnlargerStudy",
     "FitTask",
+    "GANTask",
     "NonFiniteLossError",
     "RegressionTask",
     "ScheduledTask",

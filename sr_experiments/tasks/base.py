@@ -31,6 +31,7 @@ from sr_experiments.quantization.trace import trace
 from sr_experiments.reporting.finish import finish
 from sr_experiments.reporting.run_folder import RunFolder
 from sr_experiments.reporting.shipping import ship
+from sr_experiments.tasks.distributed import share
 from sr_experiments.tasks.reference import Reference
 from sr_experiments.tasks.scheduling import ScheduledTask
 
@@ -199,8 +200,8 @@ class SuperResolutionTask(ScheduledTask):
         return range(len(self.data.val_pairs()))
 
     def train_batch(self) -> tuple[Tensor, Tensor]:
-        """The batch of the current iteration: (N, 3, h, w) and (N, 3, s*h, s*w) in [0, 1]."""
-        low_res, high_res = self.data.train_batch(self.iteration)
+        """This process's part of the current batch: (N, 3, h, w), (N, 3, s*h, s*w) in [0, 1]."""
+        low_res, high_res = map(share, self.data.train_batch(self.iteration))
         return (
             low_res.to(self.device).contiguous(memory_format=self.memory_format),
             high_res.to(self.device).contiguous(memory_format=self.memory_format),

@@ -91,7 +91,13 @@ def _train(
     )
     record = RunRecord(folder, loggers, stage=stage.name, first_epoch=first_epoch)
     callbacks = [*parts.callbacks, progress_callback(), record, checkpoints]
-    trainer = make_trainer(stage.config.trainer, parts.epochs, callbacks, folder.path)
+    trainer = make_trainer(
+        stage.config.trainer,
+        parts.epochs,
+        callbacks,
+        folder.path,
+        clips=parts.task.automatic_optimization,
+    )
     if resuming:
         print(f"going on from {last}")
     elif parts.note is not None:

@@ -16,7 +16,12 @@ from sr_experiments.reporting.run_folder import RunFolder
 
 
 def make_trainer(
-    config: DictConfig, epochs: int, callbacks: list[pl.Callback], root: Path | None
+    config: DictConfig,
+    epochs: int,
+    callbacks: list[pl.Callback],
+    root: Path | None,
+    *,
+    clips: bool = True,
 ) -> pl.Trainer:
     """A trainer of one stage.
 
@@ -25,13 +30,14 @@ def make_trainer(
         epochs: Of the stage.
         callbacks: All of them.
         root: The run folder; None where nothing is going to be written.
+        clips: Whether Lightning clips gradients; not of a task that optimises by itself.
     """
     return pl.Trainer(
         accelerator=config.accelerator,
         devices=1,
         precision=config.precision,
         max_epochs=epochs,
-        gradient_clip_val=config.gradient_clip,
+        gradient_clip_val=config.gradient_clip if clips else None,
         callbacks=callbacks,
         logger=False,
         # Lightning would add a bar of its own where there is none.

@@ -43,3 +43,14 @@ def vgg19_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("weights") / "vgg19.pth"
     torch.save(state, file)
     return file
+
+
+@pytest.fixture(scope="session")
+def mobilenet_noise_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """MobileNetV2 as it is before it is trained, in half precision."""
+    from torchvision.models import mobilenet_v2
+
+    torch.manual_seed(0)
+    file = tmp_path_factory.mktemp("weights") / "mobilenet_v2.pth"
+    torch.save(mobilenet_v2().half().state_dict(), file)
+    return file

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 
 from sr_experiments.errors import UserError
 from sr_experiments.functional.resize import imresize
-from sr_experiments.models import ABPN, EDSR, ESPCN, FSRCNN, VDSR, XLSR
+from sr_experiments.models import ABPN, EDSR, ESPCN, FSRCNN, VDSR, XLSR, SwiftSRGAN
 from sr_experiments.models.edsr import DIV2K_MEAN
 
 
@@ -123,3 +123,15 @@ def test_impossible_options_are_refused_by_name() -> None:
         ESPCN(activation="gelu")
     with pytest.raises(UserError, match="tanh"):
         ESPCN(activation="tanh", clip_hidden=1.0)
+
+
+def test_swift_srgan_ends_in_the_hyperbolic_tangent_of_its_code() -> None:
+    torch.manual_seed(0)
+    squashed = SwiftSRGAN(num_blocks=1, channels=8).eval()
+    linear = SwiftSRGAN(num_blocks=1, channels=8, squash_output=False).eval()
+    linear.load_state_dict(squashed.state_dict())
+    low_res = 40 * torch.rand(1, 3, 6, 6)
+    with torch.no_grad():
+        expected = (torch.tanh(linear(low_res)) + 1) / 2
+        assert torch.allclose(squashed(low_res), expected, atol=1e-6)
+    assert expected.std() > 0.01

@@ -41,6 +41,7 @@ from sr_experiments.models import (
     SkipSkip,
     SRModel,
     SRResNet,
+    SwiftSRGAN,
     VccipNet,
     collapse,
 )
@@ -74,6 +75,10 @@ COUNTS: list[tuple[type[SRModel], dict[str, Any], int]] = [
     (SRResNet, {"scale": 4, "num_blocks": 5}, 734_219),
     (MSRResNet, {"scale": 3}, 1_554_499),
     (MSRResNet, {"scale": 4}, 1_517_571),
+    # the authors' code counts 1,088 slopes of PReLUs that it makes and never calls
+    (SwiftSRGAN, {"scale": 2}, 183_865 - 1_088),
+    (SwiftSRGAN, {"scale": 4}, 201_209 - 1_088),
+    (SwiftSRGAN, {"scale": 4, "enlarge_kernel": 9}, 209_337),
     (RRDB, {"scale": 4}, 16_697_987),
     (RRDB, {"scale": 4, "num_blocks": 16}, 11_662_019),
     (WDSR, {"scale": 2}, 1_190_100),  # JiahuiYu/wdsr_ntire2018
@@ -131,6 +136,8 @@ COLLAPSED: list[tuple[type[SRModel], dict[str, Any], int]] = [
     (WDSR, {"scale": 2}, 1_190_100 - 32 - 16 * (128 + 32) - 12 - 12),
     # two batch norms a block and one more: their 64 factors and shifts go
     (SRResNet, {"scale": 4}, 1_549_462 - 33 * 2 * 64),
+    # and there the convolutions before them gain 64 biases each
+    (SwiftSRGAN, {"scale": 4}, 201_209 - 1_088 - 33 * 64),
 ]
 
 

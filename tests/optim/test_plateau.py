@@ -48,3 +48,8 @@ def test_impossible_options_are_refused(options: dict[str, float], told: str) ->
     optimizer = torch.optim.SGD(nn.Linear(1, 1).parameters(), lr=1.0)
     with pytest.raises(UserError, match=rf"scheduler\.{told}"):
         Plateau(optimizer, 10, **options)  # type: ignore[arg-type]
+
+
+def test_a_metric_that_falls_is_better_lower_when_told() -> None:
+    scores = [1.0, 0.9, 0.95, 0.9, 0.8]
+    assert rates(scores, 1, higher_is_better=False) == [8, 8, 8, 4, 2]

@@ -374,3 +374,34 @@ def test_nearest_neighbour_keeps_the_order_pytorch_gives_it() -> None:
 def test_slopes_are_one_for_each_channel() -> None:
     slopes = [node.slope() for node in trace(FSRCNN()).nodes if isinstance(node, PReLU)]
     assert [len(slope) for slope in slopes] == [56, 12, 12, 12, 12, 12, 56]
+
+
+@pytest.mark.parametrize(("kernel_size", "convs"), [(3, 2), (5, 2), (7, 1), (9, 1)])
+def test_a_large_depthwise_kernel_joins_the_pointwise_one_behind_it(
+    kernel_size: int, convs: int
+) -> None:
+    def build(model: SRModel) -> None:
+        model.depthwise = nn.Conv2d(3, 3, kernel_size, padding=kernel_size // 2, groups=3)
+        model.across = nn.Conv2d(3, 12, 1)
+        model.shuffle = nn.PixelShuffle(2)
+
+    model = of(build, lambda m, x: m.shuffle(m.across(m.depthwise(x)).relu()), 2).double()
+    graph = trace(model)
+    assert kinds(graph).count("Conv") == convs
+    assert largest_difference(model, graph) < 1e-12
+
+
+def test_a_large_depthwise_kernel_stays_where_another_operator_comes_between() -> None:
+    def build(model: SRModel) -> None:
+        model.depthwise = nn.Conv2d(3, 3, 9, padding=4, groups=3)
+        model.across = nn.Conv2d(3, 12, 1)
+        model.shuffle = nn.PixelShuffle(2)
+
+    clipped = of(build, lambda m, x: m.shuffle(m.across(m.depthwise(x).relu())), 2)
+    assert kinds(trace(clipped)).count("Conv") == 2
+    shared = of(
+        build,
+        lambda m, x: m.shuffle(m.across(m.depthwise(x)) + m.across(m.depthwise(x).relu())),
+        2,
+    ).double()
+    assert largest_difference(shared, trace(shared)) < 1e-12

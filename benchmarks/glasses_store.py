@@ -3,9 +3,12 @@
     python benchmarks/glasses_store.py [data=gan_faces] [sizes=[32,64,128]] [side=1024] [runs=5]
 
 The files are the set's own, enlarged to ``side`` pixels and saved as PNG first, because Kaggle's
-faces are PNG of 1024 pixels (``side=null`` reads the files as they are). Printed for each size:
-time to pack, bytes packed in one file and in shards, and images per second of both ways, batches
-of 32 in random order: median of the runs, with their least and greatest.
+faces are PNG of 1024 pixels (``side=null`` reads the files as they are); a set that has fewer than
+``count`` shows its files again. For each size: time to pack; bytes on disk in one file and of a
+shard of 450, beside the TFRecord shard of the glasses paper; pages of the shards that are in
+memory once one, then all, have been read; and images per second of every way, batches of
+32 in random order: median of the runs, with their least and greatest. ``output=`` writes all of it
+as JSON.
 """
 
 import statistics
@@ -13,8 +16,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,10 +27,19 @@ from torch import Tensor
 
 from sr_experiments.configuration.options import CACHE_DIR, DATA_DIR
 from sr_experiments.configuration.verbs import parse, run_verb
-from sr_experiments.data import LabelledData, LabelledFile, load_square, packed_labelled
+from sr_experiments.data import (
+    LabelledData,
+    LabelledFile,
+    LabelledImages,
+    load_square,
+    packed_labelled,
+)
+from sr_experiments.files import write_json
 from sr_experiments.reporting import environment
 
 BATCH = 32
+PAPER_MB = {32: 1.1, 64: 3.6, 128: 13.0}  # of a TFRecord file of 450 pictures
+KAGGLE = 4500  # labelled pictures there
 
 
 @dataclass
@@ -36,19 +49,21 @@ class Options:
     data       an option of the group data that holds labelled pictures
     sizes      height and width of the packed pictures, one after the other
     side       height and width of the PNG files that are read; null: the files as they are
-    count      pictures, at most; they are repeated where the set has fewer
+    count      pictures
     shard      pictures per shard
     runs       timed runs, of which the median counts
     threads    CPU threads
+    output     a .json file for the result
     """
 
     data: str = "gan_faces"
     sizes: list[int] = field(default_factory=lambda: [32, 64, 128])
     side: int | None = 1024
-    count: int = 200
+    count: int = 900
     shard: int = 450
     runs: int = 5
     threads: int = 1
+    output: str | None = None
     data_dir: str | None = DATA_DIR
     cache_dir: str | None = CACHE_DIR
 
@@ -78,15 +93,37 @@ def main(words: list[str] | None = None) -> None:
     )
     data = instantiate(config.data, _convert_="all")
     assert isinstance(data, LabelledData)
-    listed = data.listed()[: options.count]
-    cpu = environment.cpu()
-    print(f"{cpu['model']}, {options.threads} thread(s), {len(listed)} pictures of {options.data}")
+    found = data.listed()[: options.count]
+    machine = environment.describe()
+    print(
+        f"{environment.cpu()['model']}, {options.threads} thread(s), {options.count} pictures, "
+        f"{len(found)} different ones of {options.data}"
+    )
     with tempfile.TemporaryDirectory() as folder:
-        files = listed if options.side is None else enlarge(listed, options.side, Path(folder))
-        total = sum(file.path.stat().st_size for file in files)
-        print(f"files: {total / 1e6:.1f} MB, {'as they are' if options.side is None else 'PNG'}")
-        for size in options.sizes:
-            report(files, size, options, Path(folder))
+        files = found if options.side is None else enlarge(found, options.side, Path(folder))
+        mean = statistics.fmean(file.path.stat().st_size for file in files)
+        kind = "as they are" if options.side is None else f"PNG of {options.side}x{options.side}"
+        total = KAGGLE * mean / 1e9
+        print(f"files: {mean / 1e6:.3f} MB each, {kind}; {KAGGLE} of them: {total:.2f} GB")
+        shown = [files[index % len(files)] for index in range(options.count)]
+        named = [
+            LabelledFile(f"{index}-{file.name}", file.path, file.label)
+            for index, file in enumerate(shown)
+        ]
+        results = [report(named, size, options, Path(folder)) for size in options.sizes]
+    if options.output is not None:
+        kept = {key: value for key, value in asdict(options).items() if "_dir" not in key}
+        kept.pop("output")
+        write_json(
+            Path(options.output).expanduser(),
+            {
+                "benchmark": "glasses_store",
+                "machine": machine,
+                "options": kept,
+                "file_mb": mean / 1e6,
+                "results": results,
+            },
+        )
 
 
 def enlarge(listed: list[LabelledFile], side: int, folder: Path) -> list[LabelledFile]:
@@ -95,21 +132,32 @@ def enlarge(listed: list[LabelledFile], side: int, folder: Path) -> list[Labelle
     for number, file in enumerate(listed):
         pixels = load_square(file.path, side).permute(1, 2, 0).numpy()
         path = folder / f"face-{number}.png"
-        Image.fromarray(pixels).save(path, compress_level=1)
+        Image.fromarray(pixels).save(path)
         files.append(LabelledFile(path.name, path, file.label))
     return files
 
 
-def report(files: list[LabelledFile], size: int, options: Options, folder: Path) -> None:
-    """Print the line of one size."""
+def report(files: list[LabelledFile], size: int, options: Options, folder: Path) -> dict[str, Any]:
+    """Print and return the figures of one size."""
     start = time.perf_counter()
     whole = packed_labelled(files, size, folder / "whole")
     seconds = time.perf_counter() - start
     shards = packed_labelled(files, size, folder / "shards", options.shard)
-    per_shard = 8 + 3 * size**2
+    first = max(
+        path.stat().st_size for path in (folder / "shards" / "packed").glob(f"*-{size}px*s")
+    )
+    memory = resident(lambda: packed_labelled(files, size, folder / "shards", options.shard))
+    total = KAGGLE * whole.bytes / len(files)
+    print(
+        f"\n{size}x{size}: packed in {seconds:.1f} s, {whole.bytes / 1e6:.2f} MB in one file "
+        f"({total / 1e9:.3f} GB for {KAGGLE}); a shard of {options.shard}: {first / 1e6:.2f} MB"
+        + (f" (paper, 450: {PAPER_MB[size]} MB)" if size in PAPER_MB else "")
+    )
+    print(
+        f"  pages in memory, MB: {memory['opened']:.1f} once opened, {memory['one_shard']:.1f} "
+        f"with one shard read, {memory['all']:.1f} with all {len(shards.shards)} read"
+    )
     ways: dict[str, tuple[Callable[[Tensor], object], int]] = {
-        "packed": (lambda indices: whole.pixels(indices).float().div_(255), 200),
-        f"shards of {options.shard}": (lambda i: shards.pixels(i).float().div_(255), 100),
         "files": (
             lambda indices: (
                 torch.stack([load_square(files[index].path, size) for index in indices.tolist()])
@@ -118,18 +166,45 @@ def report(files: list[LabelledFile], size: int, options: Options, folder: Path)
             ),
             2,
         ),
+        "shards": (lambda indices: shards.pixels(indices).float().div_(255), 100),
+        "packed": (lambda indices: whole.pixels(indices).float().div_(255), 200),
     }
-    print(
-        f"\n{size}x{size}: packed in {seconds:.1f} s, {whole.bytes / 1e6:.2f} MB in one file; a "
-        f"shard of 450 takes {450 * per_shard / 1e6:.2f} MB on disk and at most that of memory"
-    )
-    base = None
-    for name, (read, batches) in reversed(ways.items()):
-        rates = measure(read, len(files), batches, options.runs)
-        middle = statistics.median(rates)
-        base = base or middle
-        spread = f"{min(rates):,.0f} to {max(rates):,.0f}"
-        print(f"  {name:<15}{middle:>12,.0f} images/s ({spread}), x{middle / base:,.0f}")
+    rates = {}
+    for name, (read, batches) in ways.items():
+        measured = measure(read, len(files), batches, options.runs)
+        middle = statistics.median(measured)
+        rates[name] = {"median": middle, "least": min(measured), "greatest": max(measured)}
+        ratio = middle / rates["files"]["median"]
+        spread = f"{min(measured):,.0f} to {max(measured):,.0f}"
+        print(f"  {name:<15}{middle:>12,.0f} images/s ({spread}), x{ratio:,.0f}")
+    return {
+        "size": size,
+        "pack_seconds": seconds,
+        "packed_mb": whole.bytes / 1e6,
+        "shard_mb": first / 1e6,
+        "paper_shard_mb": PAPER_MB.get(size),
+        "memory_mb": memory,
+        "images_per_second": rates,
+    }
+
+
+def resident(open_set: Callable[[], LabelledImages]) -> dict[str, float]:
+    """Megabytes of the mapped files that are in memory, step by step."""
+    before = _resident()
+    store = open_set()
+    grown = {"opened": _resident() - before}
+    for name, places in (("one_shard", store.shards[:1]), ("all", store.shards)):
+        for pixels in places:
+            pixels[:].sum()
+        grown[name] = _resident() - before
+    return grown
+
+
+def _resident() -> float:
+    """Megabytes of files in this process's memory, which the system takes back when it needs it."""
+    text = Path("/proc/self/status").read_text(encoding="utf-8")
+    values = dict(line.split(":", 1) for line in text.splitlines())
+    return int(values["RssFile"].split()[0]) * 1024 / 1e6
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import itertools
 import math
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,8 @@ from sr_experiments import __version__
 from sr_experiments.errors import UserError
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from hydra.core.override_parser.types import Override
     from omegaconf import DictConfig
 
@@ -78,7 +81,11 @@ def _launch(words: list[str]) -> None:
     from sr_experiments.configuration.locations import config_dir
 
     try:
-        hydra_main(version_base="1.3", config_path=str(config_dir()), config_name="config")(task)()
+        with _study(overrides) if multirun else nullcontext([]) as gained:
+            sys.argv += gained
+            hydra_main(version_base="1.3", config_path=str(config_dir()), config_name="config")(
+                task
+            )()
     except ValueError:  # a sampler that not a single job has answered
         if not (stopped or failures):
             raise
@@ -92,15 +99,45 @@ def _launch(words: list[str]) -> None:
         raise SystemExit(1)
 
 
+def _study(overrides: list[str]) -> "AbstractContextManager[list[str]]":
+    """Words that keep a sampled sweep's study in its folder; see `study_words`."""
+    from sr_experiments.configuration.search import study_words
+
+    config = _without_axes(overrides)
+    return study_words(config, Path(str(config.paths.output_dir), _folder(config, overrides)))
+
+
+def _without_axes(overrides: list[str]) -> "DictConfig":
+    """The configuration that all jobs of a sweep share, with its ``hydra`` node."""
+    from sr_experiments.configuration.compose import compose, parse
+
+    plain = [item for item in parse(overrides) if not item.is_sweep_override()]
+    return compose([item.input_line or "" for item in plain], hydra=True)
+
+
+def _folder(config: "DictConfig", overrides: Sequence[str]) -> str:
+    """Name of a sweep's folder."""
+    named = [item.removeprefix("+sweeps=") for item in overrides if item.startswith("+sweeps=")]
+    return str(config.run_name or (named[0] if named else "multirun"))
+
+
 def _conclude(folder: Path, words: Sequence[str]) -> None:
-    """Print the sweep's table, and write ``summary.csv``, ``.md`` and ``.html`` into its folder."""
+    """Print the sweep's table, and write ``summary.csv``, ``.md`` and ``.html`` into its folder.
+
+    A sweep of a paper's table prints that as well, ours beside it.
+    """
     import shlex
 
+    from sr_experiments.reporting.tables.glasses import beside_paper
     from sr_experiments.reporting.tables.render import deliver
     from sr_experiments.reporting.tables.sweep import sweep_table
 
     if any(folder.glob("*/summary.json")):
-        deliver(sweep_table(folder), f"python -m sr_experiments {shlex.join(words)}", folder)
+        command = f"python -m sr_experiments {shlex.join(words)}"
+        deliver(sweep_table(folder), command, folder)
+        paper = beside_paper(folder)
+        if paper is not None:
+            deliver(paper, command, folder)
 
 
 def _in_order(words: list[str], search_path: str) -> list[str]:
@@ -123,10 +160,11 @@ def _sweep_by_name(words: list[str]) -> list[str]:
 
 def _grid(overrides: list[str]) -> list[list[str]]:
     """Command line of every job of a grid; of a sampled sweep, every choice of each axis once."""
-    from sr_experiments.configuration.compose import compose, parse
+    from sr_experiments.configuration.compose import parse
+    from sr_experiments.configuration.search import samples
 
     plain = [item for item in parse(overrides) if not item.is_sweep_override()]
-    config = compose([item.input_line or "" for item in plain], hydra=True)
+    config = _without_axes(overrides)
     params = config.hydra.sweeper.get("params") or {}
     lines = [f"{key}={value}" for key, value in params.items()]
     given = {item.get_key_element() for item in parse(overrides)}
@@ -140,9 +178,8 @@ def _grid(overrides: list[str]) -> list[list[str]]:
         line for line, item in zip(lines, parse(lines), strict=True) if not item.is_sweep_override()
     ]
     base = [item.input_line or "" for item in plain] + fixed
-    sampled = not config.hydra.sweeper._target_.endswith("BasicSweeper")
     choices = [_choices(axis) for axis in axes]
-    if sampled:
+    if samples(config):
         first = [choice[0] for choice in choices]
         picks = [
             [*first[:index], value, *first[index + 1 :]]
@@ -206,9 +243,7 @@ def _train(
     sweep = None
     if axes is not None:
         varied = [item for item in overrides if item.partition("=")[0] in axes]
-        names = [item for item in overrides if item.startswith("+sweeps=")]
-        folder = names[0].removeprefix("+sweeps=") if names else "multirun"
-        sweep = (config.run_name or folder, _short(plain(",".join(varied))))
+        sweep = (_folder(config, overrides), _short(plain(",".join(varied))))
     choices = {key: str(value) for key, value in hydra.runtime.choices.items()}
     job = train.Job(config, choices, overrides, sweep)
     if axes is None:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sr_experiments.configuration.options import CACHE_DIR, DATA_DIR
 from sr_experiments.configuration.verbs import compose_data, parse, run_verb
@@ -13,7 +13,7 @@ from sr_experiments.errors import UserError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from sr_experiments.data import SRData
+    from sr_experiments.data import LabelledData, SRData
     from sr_experiments.data.sources import Archive
 
 
@@ -22,13 +22,18 @@ class Options:
     """Download, verify and pack a data set, so that training starts at once.
 
       python -m sr_experiments.prepare data=div2k scale=3
+      python -m sr_experiments.prepare data=glasses size=[32,64,128]
 
     What is here already is not downloaded again, and a broken download goes on where it
     stopped. A set that cannot be had without a form is named with what to do by hand.
 
     data           an option of the group data, such as div2k, t91, set5, folder
     scale          enlargement of height and width that the set is packed for
-    root           the folder of images, for data=folder
+    size           height and width, or [several], that a classifier's pictures are packed at;
+                   null: as training has it
+    shard          pictures per packed file of a classifier's set (the glasses paper: 450); null:
+                   all in one
+    root           the folder of images, for data=folder; another place of a classifier's set
     data_dir       your data sets, searched first (SR_DATA_DIR)
     cache_dir      holds downloads and packed sets (SR_CACHE_DIR); null: the user's cache folder
     keep_archives  leave the downloaded archives in cache_dir/downloads
@@ -36,6 +41,8 @@ class Options:
 
     data: str = "photos"
     scale: int = 3
+    size: Any = None
+    shard: int | None = None
     root: str | None = None
     data_dir: str | None = DATA_DIR
     cache_dir: str | None = CACHE_DIR
@@ -67,6 +74,30 @@ def prepare(data: "SRData", console: "Console", *, keep_archives: bool = False) 
         console.print(
             f"{name:<12}optional, {reason.splitlines()[0]}", highlight=False, soft_wrap=True
         )
+
+
+def prepare_labelled(data: "LabelledData", console: "Console") -> None:
+    """Pack a classifier's pictures at one size.
+
+    Args:
+        data: Names the set.
+        console: Shows progress and the result.
+
+    Raises:
+        UserError: The set is not here, which is answered with its layout and where it is had, or
+            pictures are missing or broken; they are named.
+    """
+    data.check()
+    with _bar(console, counts=True) as advance:
+        data.setup(progress=lambda done, total: advance(f"packing {data.size}px", done, total))
+    parts = ", ".join(f"{count} {name}" for name, count in data.sizes().items())
+    shards = "" if data.shard is None else f" in shards of {data.shard}"
+    size = f"{data.size}x{data.size}"
+    console.print(
+        f"{size:<12}{parts}; {data.packed_bytes / 1e6:.2f} MB{shards}",
+        highlight=False,
+        soft_wrap=True,
+    )
 
 
 def _wanted_archives(data: "SRData") -> list["Archive"]:
@@ -154,6 +185,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise UserError("data=folder needs the folder of images: add root=...")
     from rich.console import Console
 
+    from sr_experiments.data import Cifar10Data, LabelledData, SRData
+
     overrides = [
         f"scale={options.scale}",
         f"paths.data_dir={_quoted(options.data_dir)}",
@@ -161,7 +194,33 @@ def main(argv: Sequence[str] | None = None) -> None:
     ]
     if options.root is not None:
         overrides.append(f"data.root={_quoted(options.root)}")
-    prepare(compose_data(options.data, overrides), Console(), keep_archives=options.keep_archives)
+    data: object = compose_data(options.data, overrides)
+    if isinstance(data, LabelledData):
+        console = Console()
+        shard = [] if options.shard is None else [f"data.shard={options.shard}"]
+        for size in _sizes(options.size, data.size):
+            chosen: Any = compose_data(options.data, [*overrides, f"data.size={size}", *shard])
+            prepare_labelled(chosen, console)
+        return
+    for key in ("size", "shard"):
+        if getattr(options, key) is not None:
+            raise UserError(f"{key}= is for a classifier's pictures, such as data=glasses")
+    if isinstance(data, Cifar10Data):
+        data.check()
+        data.setup()
+        print(f"packed: {len(data.pictures()):,} training pictures")
+        return
+    assert isinstance(data, SRData)
+    prepare(data, Console(), keep_archives=options.keep_archives)
+
+
+def _sizes(value: Any, default: int) -> list[Any]:
+    if value is None:
+        return [default]
+    sizes = value if isinstance(value, list) else [value]
+    if not sizes or not all(type(size) is int and size > 0 for size in sizes):
+        raise UserError(f"size={value} is not a whole number from 1, or [several], such as [32,64]")
+    return sizes
 
 
 def _quoted(value: str | None) -> str:

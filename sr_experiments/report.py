@@ -32,6 +32,7 @@ class Options(DataOptions):
       python -m sr_experiments.report table=sweep runs=outputs/zoo
       python -m sr_experiments.report table=glasses runs=[outputs/glasses_folds]
       python -m sr_experiments.report table=minibatch runs=[outputs/minibatch]
+      python -m sr_experiments.report figure=glasses_11 runs=outputs
       python -m sr_experiments.report runs=outputs/xlsr-x3
 
     table          zoo: every network of conf/model with parameters, operations, size, time and
@@ -41,7 +42,9 @@ class Options(DataOptions):
                    sweep whose folder is runs=; glasses: the tables of the glasses paper;
                    minibatch, minibatch_policies: the mini-batch paper's findings, and training on
                    the batches that it recommends
-    figure         xlsr_4: crops where INT8 changes colours, as figure 4 of the XLSR paper
+    figure         xlsr_4: crops where INT8 changes colours, as figure 4 of the XLSR paper;
+                   glasses_10, glasses_11: the glasses paper's curves of loss and accuracy, over
+                   100 epochs and of its three models
     runs           run folder or [folders], also of many runs, such as a sweep's; without table
                    and figure, their report.html is made again
     models         only these networks, for table=zoo
@@ -84,7 +87,11 @@ TABLES = {
     "minibatch": {"runs"},
     "minibatch_policies": {"runs"},
 }
-FIGURES = {"xlsr_4": {"runs", "data", "root", "pictures"}}
+FIGURES = {
+    "xlsr_4": {"runs", "data", "root", "pictures"},
+    "glasses_10": {"runs"},
+    "glasses_11": {"runs"},
+}
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -95,6 +102,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     from sr_experiments.reporting.environment import usable_cores
     from sr_experiments.reporting.tables.trained import find_runs
 
+    if (options.figure or "").startswith("glasses"):
+        _glasses_figure(options)
+        return
     if options.table in OF_SUMMARIES:
         OF_SUMMARIES[options.table](options, words)
         return
@@ -238,6 +248,20 @@ def _minibatch(options: Options, words: Sequence[str]) -> None:
     table = make(find_studies(_names("runs", options.runs) or []))
     command = f"python -m sr_experiments.report {shlex.join(words)}"
     deliver(table, command, Path(options.output).expanduser())
+
+
+def _glasses_figure(options: Options) -> None:
+    from sr_experiments.reporting.classification import curves
+    from sr_experiments.reporting.tables.glasses import find_classifiers
+
+    runs = find_classifiers(_names("runs", options.runs) or [])
+    drawn = (curves.overfitting_figure if options.figure == "glasses_10" else curves.models_figure)(
+        runs
+    )
+    path = Path(options.output).expanduser() / f"figure_{options.figure}.png"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    drawn.savefig(path, dpi=150, metadata={"Software": None})
+    print(f"written: {path}")
 
 
 def _sweep(options: Options, words: Sequence[str]) -> None:

@@ -9,7 +9,12 @@ from torch import Tensor
 
 from sr_experiments.data.datamodule import default_cache_dir
 from sr_experiments.data.images import image_size
-from sr_experiments.data.labelled_store import LabelledImages, packed_labelled
+from sr_experiments.data.labelled_store import (
+    LabelledImages,
+    Progress,
+    packed_labelled,
+    refuse_unreadable,
+)
 from sr_experiments.data.labels import LabelledFile, read_labels
 from sr_experiments.data.splits import split
 from sr_experiments.errors import UserError
@@ -121,22 +126,27 @@ class LabelledData:
         """Look for the pictures and read their headers; nothing is decoded or written.
 
         Raises:
-            UserError: A value makes no sense, or a picture is absent or unreadable.
+            UserError: A value makes no sense, or pictures are absent or unreadable; they are
+                named.
         """
-        for file in self.listed():
-            if min(image_size(file.path)) < 1:
-                raise UserError(f"{file.path} is empty")
+        refuse_unreadable(self.listed(), _read_header)
         assert self._pass
 
-    def setup(self, device: torch.device | str = "cpu") -> None:
+    def setup(self, device: torch.device | str = "cpu", progress: Progress | None = None) -> None:
         """Pack the set, and make training batches on ``device`` from now on.
 
+        Args:
+            device: Where `train_batch` puts its batches.
+            progress: Called with the pictures done and all of them, where they are not packed.
+
         Raises:
-            UserError: As `check`, or a picture that cannot be decoded, or a full disk.
+            UserError: As `check`, or pictures that cannot be decoded, or a full disk.
         """
         self.device = torch.device(device)
         self._parts = {}
-        self._store = packed_labelled(self.listed(), self.size, self.cache_dir, self.shard)
+        self._store = packed_labelled(
+            self.listed(), self.size, self.cache_dir, self.shard, progress
+        )
         self._store.to(self.device)
 
     def listed(self) -> list[LabelledFile]:
@@ -195,9 +205,23 @@ class LabelledData:
             images = torch.where(turned[:, None, None, None], images.flip(-1), images)
         return images.to(self.device), labels.to(self.device)
 
+    def sizes(self) -> dict[str, int]:
+        """Pictures of each part."""
+        return {name: len(indices) for name, indices in self.split().items()}
+
+    @property
+    def packed_bytes(self) -> int:
+        """Size of the packed files; 0 before `setup`."""
+        return 0 if self._store is None else self._store.bytes
+
     @property
     def _pass(self) -> int:
         """Batches that show each training picture once."""
         count = len(self.split()["train"])
         whole, rest = divmod(count, self.batch_size)
         return max(1, whole + (rest > 1))
+
+
+def _read_header(path: Path) -> None:
+    if min(image_size(path)) < 1:
+        raise UserError(f"{path} is empty")

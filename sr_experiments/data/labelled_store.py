@@ -21,10 +21,17 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from sr_experiments.data.images import load_image
-from sr_experiments.data.labels import LabelledFile
+from sr_experiments.data.labels import NAMED, LabelledFile
 from sr_experiments.errors import UserError
 
-__all__ = ["LabelledImages", "load_square", "packed_labelled", "square"]
+__all__ = [
+    "LabelledImages",
+    "Progress",
+    "load_square",
+    "packed_labelled",
+    "refuse_unreadable",
+    "square",
+]
 
 FORMAT = "1"  # of the packed files; a new one makes every set be packed again
 HEADER = struct.Struct("<Q")  # safetensors: length of the JSON that follows
@@ -53,6 +60,30 @@ def load_square(path: Path, size: int) -> Tensor:
         UserError: Naming the file, when it is absent or no image.
     """
     return square(load_image(path), size)
+
+
+def refuse_unreadable(files: Sequence[LabelledFile], read: Callable[[Path], object]) -> None:
+    """Read every file, so that one error tells all that are broken.
+
+    Args:
+        files: Pictures of a set.
+        read: Raises a UserError of a file that it cannot read.
+
+    Raises:
+        UserError: Some are unreadable; the first ones are named, all of them counted.
+    """
+    reasons = []
+    for file in files:
+        try:
+            read(file.path)
+        except UserError as error:
+            reasons.append(str(error).splitlines()[0])
+    if len(reasons) == 1:
+        raise UserError(reasons[0])
+    if reasons:
+        more = f"\n  and {len(reasons) - NAMED} more" if len(reasons) > NAMED else ""
+        shown = "".join(f"\n  {reason}" for reason in reasons[:NAMED])
+        raise UserError(f"{len(reasons)} pictures cannot be read:{shown}{more}")
 
 
 class LabelledImages:
@@ -130,7 +161,7 @@ def packed_labelled(
         progress: Called with the pictures done and all.
 
     Raises:
-        UserError: A picture is unreadable, or the cache cannot be written.
+        UserError: Pictures are unreadable, which are named, or the cache cannot be written.
     """
     step = shard or len(files)
     chunks = [files[start : start + step] for start in range(0, len(files), step)]
@@ -192,7 +223,12 @@ def _pieces(
     yield header
     yield torch.tensor([file.label for file in files], dtype=torch.int64).numpy().tobytes()
     for done, file in enumerate(files, start=1):
-        yield load_square(file.path, size).permute(1, 2, 0).contiguous().numpy().tobytes()
+        try:
+            pixels = load_square(file.path, size)
+        except UserError:  # some others may be broken too
+            refuse_unreadable(files[done - 1 :], load_image)
+            raise
+        yield pixels.permute(1, 2, 0).contiguous().numpy().tobytes()
         if progress is not None:
             progress(done, len(files))
 

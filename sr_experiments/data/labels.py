@@ -62,11 +62,9 @@ def read_labels(
     """
     path = root / table
     if not path.is_file():
-        wanted = " or ".join(f"{root}/{pattern}" for pattern in files)
+        layout = _layout(path, root, files, label, classes)
         origin = f"\n  it can be had at {source}" if source else ""
-        raise UserError(
-            f"data.root={root}: there is no {table}; wanted are {path} and {wanted}{origin}"
-        )
+        raise UserError(f"data.root={root}: there is no {table}; wanted is\n{layout}{origin}")
     rows = _rows(path, [label, *(name for pattern in files for name in FIELD.findall(pattern))])
     if not rows:
         raise UserError(f"{path} lists no pictures")
@@ -93,6 +91,21 @@ def read_labels(
             f"{', '.join(missing[:NAMED])}{more} (below {root})"
         )
     return found
+
+
+def _layout(
+    path: Path, root: Path, files: Sequence[str], label: str, classes: Sequence[str]
+) -> str:
+    """The files that a set consists of, one a line."""
+    columns = dict.fromkeys([name for pattern in files for name in FIELD.findall(pattern)])
+    meaning = ", ".join(f"{index} {name}" for index, name in enumerate(classes))
+    first, *others = [str(root / pattern) for pattern in files]
+    lines = [
+        f"{path}  (columns {', '.join([*columns, label])}; {label}: {meaning})",
+        f"{first}  (a picture for each line)",
+        *(f"or {other}" for other in others),
+    ]
+    return "\n".join(f"    {line}" for line in lines)
 
 
 def _rows(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:

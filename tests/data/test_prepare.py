@@ -116,3 +116,58 @@ def test_a_folder_has_to_be_named(tmp_path: Path, photo: Image.Image) -> None:
         photo.save(folder / f"{name}.png")
     main(["data=folder", f"root={folder}", f"cache_dir={tmp_path}", f"data_dir={tmp_path}"])
     assert list((tmp_path / "packed").glob("*-x3.safetensors"))
+
+
+@pytest.fixture
+def faces(tmp_path: Path, photo: Image.Image) -> Path:
+    """20 pictures in Kaggle's layout, every other one with glasses."""
+    root = tmp_path / "glasses-or-no-glasses"
+    (root / "faces-spring-2020").mkdir(parents=True)
+    for index in range(1, 21):
+        photo.save(root / "faces-spring-2020" / f"face-{index}.png")
+    rows = [f"{index},0.5,{index % 2}" for index in range(1, 21)]
+    (root / "train.csv").write_text("\n".join(["id,v1,glasses", *rows]) + "\n")
+    return root
+
+
+def test_faces_are_packed_at_every_size_that_is_asked_for(
+    faces: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    places = [f"data_dir={tmp_path}", f"cache_dir={tmp_path / 'cache'}"]
+    main(["data=glasses", "size=[8,16]", "shard=15", *places])
+    packed = sorted(path.name[24:] for path in (tmp_path / "cache/packed").glob("*.safetensors"))
+    assert packed == ["-16px.safetensors"] * 2 + ["-8px.safetensors"] * 2  # two shards each
+    printed = capsys.readouterr().out
+    assert "8x8         16 train, 2 val, 2 test; 0.01 MB in shards of 15" in printed
+    assert "16x16 " in printed
+
+
+def test_faces_that_are_not_there_are_answered_with_the_layout_and_kaggles_page(
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(UserError) as told:
+        main(["data=glasses", f"data_dir={tmp_path}", f"cache_dir={tmp_path}"])
+    root = tmp_path / "glasses-or-no-glasses"
+    for text in (
+        f"{root}/train.csv  (columns id, glasses; glasses: 0 no glasses, 1 glasses)",
+        f"{root}/faces-spring-2020/face-{{id}}.png",
+        '"Glasses or No Glasses" by Jeff Heaton',
+        "kaggle.com/datasets/jeffheaton/glasses-or-no-glasses",
+    ):
+        assert text in str(told.value)
+
+
+def test_all_broken_faces_are_named_at_once(faces: Path, tmp_path: Path) -> None:
+    for index in (3, 12, 17):
+        path = faces / "faces-spring-2020" / f"face-{index}.png"
+        path.write_bytes(path.read_bytes()[:3000])  # the header is whole
+    with pytest.raises(UserError, match=r"(?s)3 pictures.*face-3\.png.*face-12\.png.*face-17\.png"):
+        main(["data=glasses", f"data_dir={tmp_path}", f"cache_dir={tmp_path / 'cache'}"])
+    assert not list((tmp_path / "cache" / "packed").glob("*.safetensors"))
+
+
+def test_sizes_are_for_faces_only(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="size= is for a classifier's pictures"):
+        main(["data=photos", "size=32", f"cache_dir={tmp_path}"])
+    with pytest.raises(UserError, match="size=x is not a whole number"):
+        main(["data=glasses", "size=x", f"cache_dir={tmp_path}"])

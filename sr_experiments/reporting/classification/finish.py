@@ -18,6 +18,7 @@ from sr_experiments.reporting.classification.page import CLASSIFICATION
 from sr_experiments.reporting.classification.pictures import certainty_sheet, suspects_sheet
 from sr_experiments.reporting.classification.predictions import Predictions, as_csv, suspects
 from sr_experiments.reporting.run_folder import RunFolder
+from sr_experiments.reporting.tables.render import FILE_WIDTH
 
 SUSPECTS = 20
 TITLES = {
@@ -91,6 +92,8 @@ def print_scores(values: Mapping[str, Any]) -> None:
         cells = [f"{scores[key]:.4f}" for key in TITLES]
         table.add_row(name, str(values["pictures"][name]), *cells)
     console = Console()
+    if not console.is_terminal:
+        console.width = FILE_WIDTH  # rich would take a file for a screen of 80
     console.print(table)
     console.print(
         f"{values['params']:,} parameters, pictures of {values['size']}x{values['size']}",

@@ -12,7 +12,6 @@ from sr_experiments.reporting.page_parts import STYLE, command, embed, machine
 from sr_experiments.reporting.run_folder import RunFolder
 
 CLASSIFICATION = "classification"  # ``kind`` of the summary
-TRAIN_COLOUR, VAL_COLOUR = "#3b7dd8", "#d9822b"
 COLUMNS = (
     ("loss", "loss"),
     ("accuracy", "accuracy"),
@@ -49,7 +48,7 @@ TEMPLATE = """<!doctype html>
 {% endfor %}</table></div>
 {% if curves %}<h2>Training</h2>
 <figure><img alt="loss and accuracy by epoch" src="{{ curves }}"><figcaption>Training: mean over
-the batches of the epoch, with dropout, while the network changes. Validation: at its end. Dotted:
+the batches of the epoch, with dropout, while the network changes. Validation: at its end. The dot:
 the epoch whose network is kept.</figcaption></figure>{% endif %}
 {% if pictures %}<h2>Pictures</h2>
 {% for name, caption, picture in pictures %}<figure><img alt="{{ name }}" src="{{ picture }}">
@@ -133,20 +132,9 @@ def _curves(folder: RunFolder, best: int | None) -> str | None:
     rows = folder.metrics()
     if len(rows) < 2:
         return None
-    from matplotlib.figure import Figure
+    from sr_experiments.reporting.classification.curves import Curve, draw
 
-    canvas = Figure(figsize=(9, 3.4), layout="constrained")
-    for axes, key in zip(canvas.subplots(1, 2), ("loss", "accuracy"), strict=True):
-        epochs = [int(row["epoch"]) + 1 for row in rows]
-        for part, colour in (("train", TRAIN_COLOUR), ("val", VAL_COLOUR)):
-            values = [float(row[f"{part}/{key}"]) for row in rows]
-            axes.plot(epochs, values, color=colour, label=part)
-        if best is not None:
-            axes.axvline(best + 1, color="#888", linewidth=0.8, linestyle=":")
-        axes.set_ylabel(key)
-        axes.set_xlabel("epoch")
-        axes.grid(alpha=0.25)
-        axes.legend(frameon=False)
+    canvas = draw([Curve("", rows, best)])
     out = io.BytesIO()
     canvas.savefig(out, format="svg", metadata={"Date": None})
     return embed(out.getvalue(), "svg+xml")

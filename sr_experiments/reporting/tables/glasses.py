@@ -14,9 +14,10 @@ from typing import Any
 from sr_experiments.errors import UserError
 from sr_experiments.reporting.classification.page import CLASSIFICATION
 from sr_experiments.reporting.run_folder import RunFolder
-from sr_experiments.reporting.tables.table import Column, Row, Table
+from sr_experiments.reporting.tables.table import PAGE_ONLY, Column, Row, Table
 
 KAGGLE = "glasses"  # the paper's data, as an option of ``data``
+FACES = (KAGGLE, "gan_faces")
 
 
 @dataclass(frozen=True)
@@ -120,22 +121,44 @@ def find_classifiers(folders: Sequence[str]) -> list[Run]:
     return runs
 
 
-def glasses_table(runs: Sequence[Run]) -> Table:
+def beside_paper(folder: Path) -> Table | None:
+    """The part of the table that a sweep belongs to.
+
+    Args:
+        folder: Of a sweep. Runs of the paper's other rows of the same table are looked for beside
+            it, so that the sweep of a model stands beside the models that are there already.
+
+    Returns:
+        None where no job of the sweep tells faces with glasses from those without.
+    """
+    found = find_classifiers([str(folder)])
+    if not any(run.data in FACES for run in found):
+        return None
+    titles = {TITLES[run.study] for run in found if run.study in TITLES}
+    studies = {study for study, title in TITLES.items() if title in titles}
+    beside = [str(folder.parent / name) for name in sorted(studies - {folder.name})]
+    others = find_classifiers([name for name in beside if Path(name).is_dir()])
+    published = [row for row in PAPER if row.study in studies]
+    return glasses_table([*found, *(run for run in others if run.study in studies)], published)
+
+
+def glasses_table(runs: Sequence[Run], published_rows: Sequence[Published] = PAPER) -> Table:
     """The paper's rows, each with the runs that repeat it, and all other runs below.
 
     Args:
         runs: As `find_classifiers` gives them; none at all shows the paper alone.
+        published_rows: Rows of the paper to show.
     """
     groups: dict[str, list[Row]] = {}
     used: list[Run] = []
-    for published in PAPER:
+    for published in published_rows:
         fitting = [run for run in runs if _fits(run, published)]
         used += fitting
         title = TITLES[published.study]
         by_data: dict[str, list[Run]] = _by_data(fitting) or {"": []}
         groups.setdefault(title, []).extend(
-            _row(title, published.row, data, _chosen(chosen), published)
-            for data, chosen in by_data.items()
+            _row(title, published.row, data, chosen(fitting), published)
+            for data, fitting in by_data.items()
         )
     others: dict[str, list[Run]] = {}
     for run in runs:
@@ -171,7 +194,7 @@ def _by_data(runs: Sequence[Run]) -> dict[str, list[Run]]:
     return found
 
 
-def _chosen(runs: list[Run]) -> list[Run]:
+def chosen(runs: Sequence[Run]) -> Sequence[Run]:
     """All runs; of a search, the trial with the least validation loss."""
     if runs and runs[0].study in SEARCHES:
         return [min(runs, key=lambda run: float(run.summary["scores"]["val"]["loss"]))]
@@ -203,12 +226,14 @@ def _row(
         ("test", "test", "accuracy"),
         ("balanced", "test", "balanced_accuracy"),
         ("auroc", "test", "auroc"),
+        ("f1", "test", "f1"),
+        ("calibration", "test", "calibration_error"),
         ("loss", "test", "loss"),
     ):
         values = [float(run.summary["scores"][part][metric]) for run in runs]
         row[key] = fmean(values)
-        if key == "balanced" and len(values) > 1:
-            row["spread"] = stdev(values)
+        if len(values) > 1:
+            row[f"{key}_spread"] = stdev(values)
     row["seconds"] = fmean(float(run.summary["train"]["seconds"]) for run in runs)
     return row
 
@@ -219,13 +244,23 @@ def _columns() -> list[Column]:
         Column("row", "row"),
         Column("paper_val", "paper: validation", ".4f"),
         Column("val", "ours", ".4f", help="accuracy on the validation pictures"),
+        Column(
+            "val_spread", "+-", ".4f", help="sample standard deviation of the value to the left"
+        ),
         Column("paper_test", "paper: test", ".3f"),
         Column("test", "ours", ".3f", help="accuracy on the test pictures"),
+        Column("test_spread", "+-", ".3f", room=140),
         Column("balanced", "balanced", ".3f", help="mean of the classes' shares found, test"),
-        Column("spread", "+-", ".3f", help="of it over the runs: sample standard deviation"),
+        Column("balanced_spread", "+-", ".3f"),
         Column("auroc", "AUROC", ".3f", room=130, help="test"),
+        Column("auroc_spread", "+-", ".3f", room=PAGE_ONLY),
+        Column("f1", "F1", ".3f", room=PAGE_ONLY, help="of glasses, test"),
+        Column("f1_spread", "+-", ".3f", room=PAGE_ONLY),
+        Column("calibration", "calibration", ".3f", room=PAGE_ONLY, help="error, test"),
+        Column("calibration_spread", "+-", ".3f", room=PAGE_ONLY),
         Column("paper_loss", "paper: loss", ".3f", room=110),
         Column("loss", "ours", ".3f", room=110, help="on the test pictures"),
+        Column("loss_spread", "+-", ".3f", room=PAGE_ONLY),
         Column("paper_seconds", "paper: s", ".1f", room=140),
         Column("seconds", "ours, s", ".1f", room=140, help="of training, on this CPU"),
         Column("runs", "runs", "d", room=150),

@@ -12,6 +12,7 @@ def add(root: Path, name: str, study: str, balanced: float, loss: float = 0.5, *
     folder.path.mkdir(parents=True)
     folder.write_config({"run_name": study, "seed": 1, "data": data})
     score = {"accuracy": 0.8, "balanced_accuracy": balanced, "auroc": 0.9, "loss": loss}
+    score |= {"f1": 0.5, "calibration_error": 0.1}
     folder.write_summary(
         {
             "status": "finished",
@@ -54,5 +55,5 @@ def test_folds_and_seeds_are_one_row_with_their_spread(tmp_path: Path) -> None:
     whole = next(row for row in other if row["runs"] == 3)
     assert whole["row"] == "mine, 3 folds"
     assert whole["balanced"] == pytest.approx(0.7)
-    assert whole["spread"] == pytest.approx(0.2)
+    assert whole["balanced_spread"] == pytest.approx(0.2)
     assert len(other) == 2

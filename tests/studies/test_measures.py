@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from scipy import ndimage
 from scipy.stats import spearmanr
 from skimage import color, data, feature
 from torch import Tensor, nn
@@ -61,6 +62,35 @@ def test_edges_agree_with_scikit_image_on_which_pictures_have_many(crops: Tensor
         for crop in crops
     ]
     assert spearmanr(Edges()(crops).numpy(), wanted).statistic > 0.9
+
+
+def plain_canny(picture: np.ndarray, low: float, high: float) -> np.ndarray:
+    """Canny's steps one by one with SciPy: (3, H, W) levels to (H, W) bool."""
+    grey = np.tensordot([0.299, 0.587, 0.114], picture / 255, 1)
+    taps = np.exp(-(np.arange(-2, 3) ** 2) / 2)
+    for axis in (0, 1):
+        grey = ndimage.correlate1d(grey, taps / taps.sum(), axis, mode="mirror")
+    dx, dy = (ndimage.sobel(grey, axis, mode="nearest") for axis in (1, 0))
+    size = np.sqrt(dx**2 + dy**2 + 1e-6)
+    turn = np.round(np.degrees(np.arctan2(dy, dx)) / 45).astype(int) % 4
+    height, width = size.shape
+    around = np.pad(size, 1)
+    ridge = np.zeros(size.shape, dtype=bool)
+    for direction, (down, right) in enumerate(((0, 1), (1, 1), (1, 0), (1, -1))):
+        sides = [around[1 + sign * down :, 1 + sign * right :][:height, :width] for sign in (1, -1)]
+        ridge |= (turn == direction) & (size > np.maximum(*sides))
+    weak, strong = ridge & (size > low), ridge & (size > high)
+    labels, _ = ndimage.label(weak, np.ones((3, 3)))
+    return weak & np.isin(labels, np.unique(labels[strong]))
+
+
+def test_edges_are_those_of_cannys_steps_done_one_by_one(crops: Tensor) -> None:
+    for low, high in ((0.1, 0.2), (0.3, 0.8)):
+        wanted = [int(plain_canny(crop.double().numpy(), low, high).sum()) for crop in crops]
+        gaps = (Edges(low, high)(crops) / 255 - torch.tensor(wanted)).abs()
+        # Neighbours that are equal in single precision need not be in double.
+        assert int((gaps > 0).sum()) <= 2
+        assert gaps.max() <= 4
 
 
 def test_a_flat_picture_has_no_edges_and_a_square_has_those_around_it() -> None:

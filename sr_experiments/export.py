@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from sr_experiments.reporting.exporting import Check
 
+TARGETS = ("all", "ai_benchmark")
+UINT8 = "uint8"
 FALLBACK = ["photos:train"]
 MEASURING = (
     "per_channel", "observer", "symmetric", "fixed_output", "equalize", "adaptive_rounding",
@@ -32,6 +34,7 @@ class Options(DataOptions, SourceOptions):
       python -m sr_experiments.export run=outputs/xlsr-x3/2026-11-21_10-00-00 output=files
       python -m sr_experiments.export file=model.safetensors output=npu per_channel=false \
           height=360 width=640 resizable=false
+      python -m sr_experiments.export run=... output=phone target=ai_benchmark
 
     Writes model_fp32.tflite, model_int8.tflite and, where the extra onnx is installed,
     model.onnx and model_int8.onnx, with the same scales. Each is run on a photo and compared with
@@ -43,6 +46,8 @@ class Options(DataOptions, SourceOptions):
     scale               enlargement of model; null: 3
     output              folder for the files
     overwrite           replace files that are there already
+    target              all: every file; ai_benchmark: only model.tflite, INT8 of fixed size with
+                        uint8 at either end, as the Android app AI Benchmark loads it
     height, width       of the TFLite files' input
     resizable           users of the TFLite files may change height and width
     per_channel         a weight scale per output channel; false: one per kernel, for older NPUs
@@ -65,6 +70,7 @@ class Options(DataOptions, SourceOptions):
 
     output: str = MISSING
     overwrite: bool = False
+    target: str = "all"
     height: int = 360
     width: int = 640
     resizable: bool = True
@@ -93,10 +99,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     for key in ("height", "width"):
         if getattr(options, key) < 1:
             raise UserError(f"{key}={getattr(options, key)} is below 1")
+    app, resizable = _target(options)
     from sr_experiments.quantization.modes import PostTraining
     from sr_experiments.reporting import exporting
 
-    for name in exporting.export_names():
+    for name in exporting.export_names(app):
         if (folder / name).exists() and not options.overwrite:
             raise UserError(f"{folder / name} is there already; add overwrite=true to replace it")
     mode = PostTraining(
@@ -128,17 +135,34 @@ def main(argv: Sequence[str] | None = None) -> None:
         calibration,
         height=options.height,
         width=options.width,
-        resizable=options.resizable,
+        resizable=resizable,
+        app=app,
     )
-    size = None if options.resizable else (options.height, options.width)
+    size = None if resizable else (options.height, options.width)
     photo = exporting.photo(network.scale, size, options.cache_dir)
     checks = list(exporting.check(exported, *photo))
     for name, content in exported.files.items():
         write_atomic(folder / name, content)
     _print(folder, exported.files, checks)
     print(f"ranges from {', '.join(specs)}; parity on the photo photos:test")
-    if exporting.ONNX not in exported.files:
+    if app:
+        print(
+            f"copy {folder / exporting.AI_BENCHMARK} to the folder Download of the phone; in AI "
+            "Benchmark: PRO Mode, Custom Model, INT8"
+        )
+    elif exporting.ONNX not in exported.files:
         print('no model.onnx: pip install "sr_experiments[onnx]"')
+
+
+def _target(options: Options) -> tuple[bool, bool]:
+    """Whether the app's file is wanted, and whether files are resizable."""
+    if options.target not in TARGETS:
+        raise UserError(f"target={options.target} does not exist: use {', '.join(TARGETS)}")
+    app = options.target == "ai_benchmark"
+    for key in ("input_type", "output_type"):
+        if app and getattr(options, key) != UINT8:
+            raise UserError(f"{key}={getattr(options, key)}: target=ai_benchmark is of {UINT8}")
+    return app, options.resizable and not app
 
 
 def _refuse_measuring(options: Options) -> None:
@@ -190,23 +214,28 @@ def _print(folder: Path, files: Mapping[str, bytes], checks: Sequence["Check"]) 
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=f"{folder}: 8-bit pictures of one photo compared")
+    table = Table(title=f"8-bit pictures of one photo: {folder}")
     table.add_column("file", no_wrap=True)
     table.add_column("KiB", justify="right")
-    table.add_column("against", no_wrap=True)
-    for column in ("equal", "within 1", "max", "PSNR dB"):
-        table.add_column(column, justify="right")
+    table.add_column("torch", no_wrap=True)
+    for column in ("equal", "+-1", "max", "dB", "less"):
+        table.add_column(column, justify="right", no_wrap=True)
     for check in checks:
         table.add_row(
             check.file,
             f"{len(files[check.file]) / 1024:.1f}",
             check.against,
-            f"{check.parity.equal:.3%}",
-            f"{check.parity.within_one:.3%}",
+            f"{check.parity.equal:.2%}",
+            f"{check.parity.within_one:.2%}",
             f"{check.parity.largest}",
-            f"{check.psnr_difference:+.4f}",
+            f"{check.psnr:.2f}",
+            f"{check.psnr_difference:+.3f}",
         )
     Console().print(table)
+    print(
+        "compared with torch's own picture, INT8 with that of the fake-quantised network: equal "
+        "pixels, those within one level, largest difference; PSNR over RGB, and less torch's"
+    )
 
 
 if __name__ == "__main__":

@@ -50,6 +50,7 @@ class FlatModel:
         self._codes: dict[tuple[int, int], int] = {}
         self._buffers: list[Any] = [AlignedBuffer()]  # the first is empty, for all activations
         self._constants: dict[tuple[str, bytes], int] = {}
+        self._metadata: list[Any] = []
 
     def activation(
         self,
@@ -89,6 +90,14 @@ class FlatModel:
             operator.builtinOptions = options
         self._operators.append(operator)
 
+    def metadata(self, name: str, content: bytes) -> None:
+        """Add bytes that programs find by a name and LiteRT does not look at."""
+        entry = schema.MetadataT()
+        entry.name = name
+        entry.buffer = len(self._buffers)
+        self._buffers.append(AlignedBuffer(data=np.frombuffer(content, np.uint8)))
+        self._metadata.append(entry)
+
     def finish(self, source: int, result: int) -> bytes:
         """Write the file with one input and one output tensor."""
         subgraph = schema.SubGraphT()
@@ -102,6 +111,7 @@ class FlatModel:
         model.description = DESCRIPTION
         model.subgraphs = [subgraph]
         model.buffers = self._buffers
+        model.metadata = self._metadata
         model.operatorCodes = [_code(code, version) for code, version in self._codes]
         builder = flatbuffers.Builder(1 << 16)
         builder.Finish(model.Pack(builder), FILE_IDENTIFIER)

@@ -26,6 +26,8 @@ from sr_experiments.quantization.trace import trace
 
 FP32, INT8 = "model_fp32.tflite", "model_int8.tflite"
 ONNX, ONNX_INT8 = "model.onnx", "model_int8.onnx"
+# What the app AI Benchmark loads from a phone's folder Download (Mobile AI 2022 report, 2.2).
+AI_BENCHMARK = "model.tflite"
 
 
 @dataclass(frozen=True)
@@ -51,19 +53,23 @@ class Check:
 
     Attributes:
         file: Name.
-        against: What it was compared with.
+        against: What it was compared with in torch: the FP32 network, or its fake-quantised twin.
         parity: Of the 8-bit pictures.
-        psnr_difference: PSNR of the file less that of the other, dB.
+        psnr: Of the file's picture, dB over RGB.
+        psnr_difference: The same less that of the other.
     """
 
     file: str
     against: str
     parity: Parity
+    psnr: float
     psnr_difference: float
 
 
-def export_names() -> list[str]:
-    """Files that this installation can write and check."""
+def export_names(app: bool = False) -> list[str]:
+    """Files that this installation can write and check; or the one of the app AI Benchmark."""
+    if app:
+        return [AI_BENCHMARK]
     onnx = all(importlib.util.find_spec(name) for name in ("onnx", "onnxruntime"))
     return [FP32, INT8, *([ONNX, ONNX_INT8] if onnx else [])]
 
@@ -76,6 +82,7 @@ def export(
     height: int,
     width: int,
     resizable: bool,
+    app: bool = False,
 ) -> Export:
     """Collapse, trace, quantise and write.
 
@@ -87,6 +94,7 @@ def export(
         height: Of the TFLite files' input.
         width: Of the TFLite files' input.
         resizable: Let users of the TFLite files change height and width.
+        app: Write only the INT8 file that the app AI Benchmark loads.
 
     Raises:
         UserError: The network has an operator that the targets cannot run.
@@ -99,10 +107,11 @@ def export(
         quantized = described(graph, network.ranges, mode.input_type, mode.output_type)
     else:
         raise UserError("this network was trained without ranges: name images that measure them")
-    files = {
-        FP32: float_model(graph, height=height, width=width, resizable=resizable),
-        INT8: int8_model(quantized, height=height, width=width, resizable=resizable),
-    }
+    int8 = int8_model(quantized, height=height, width=width, resizable=resizable)
+    if app:
+        return Export(twin, graph, quantized, {AI_BENCHMARK: int8})
+    fp32 = float_model(graph, height=height, width=width, resizable=resizable)
+    files = {FP32: fp32, INT8: int8}
     if ONNX in export_names():
         from sr_experiments.deploy.onnx import onnx_model
 
@@ -125,15 +134,17 @@ def check(exported: Export, low_res: Tensor, high_res: Tensor) -> Iterator[Check
         fake = to_picture(exported.quantized.run(batch))[0]
     scale = exported.network.scale
     for name, content in exported.files.items():
-        onnx, int8 = name in (ONNX, ONNX_INT8), name in (INT8, ONNX_INT8)
+        onnx, int8 = name in (ONNX, ONNX_INT8), name in (INT8, ONNX_INT8, AI_BENCHMARK)
         runtime: Runtime = ONNXRuntime(content) if onnx else LiteRTRuntime(content)
         made = _picture(runtime, low_res)
         other = fake if int8 else plain
+        psnr = psnr_rgb(made, high_res, scale)
         yield Check(
             name,
-            "torch INT8" if int8 else "torch",
+            "INT8" if int8 else "FP32",
             compare(_array(made), _array(other)),
-            psnr_rgb(made, high_res, scale) - psnr_rgb(other, high_res, scale),
+            psnr,
+            psnr - psnr_rgb(other, high_res, scale),
         )
 
 

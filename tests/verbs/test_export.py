@@ -29,15 +29,16 @@ def test_the_parity_table_shows_files_that_agree_with_torch(
     printed = capsys.readouterr().out
     table = rows(printed)
     assert sorted(table) == FILES
-    for name, (size, against, equal, within, largest, psnr) in table.items():
+    for name, (size, against, equal, within, largest, psnr, less) in table.items():
         assert float(size) == pytest.approx(
             (tmp_path / "files" / name).stat().st_size / 1024, abs=0.1
         )
-        assert against == ("torch INT8" if "int8" in name else "torch")
+        assert against == ("INT8" if "int8" in name else "FP32")
         assert float(equal.rstrip("%")) > 99
         assert float(within.rstrip("%")) >= 99.9
         assert int(largest) <= 2
-        assert abs(float(psnr)) < 0.01
+        assert 5 < float(psnr) < 40
+        assert abs(float(less)) < 0.01
     # The run's own training images, as its configuration names them.
     assert "ranges from photos:val" in printed
 
@@ -106,9 +107,31 @@ def test_a_lost_data_set_of_the_run_is_replaced_by_photos_and_said(
     assert "ranges from photos:train" in printed
 
 
+def test_the_file_for_ai_benchmark_is_one_fixed_uint8_file_that_litert_runs(
+    run: Path, tmp_path: Path, cache_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [f"run={run}", f"output={tmp_path}/phone", f"cache_dir={cache_dir}"]
+    main([*words, "target=ai_benchmark"])
+    assert [path.name for path in (tmp_path / "phone").iterdir()] == ["model.tflite"]
+    interpreter = Interpreter(str(tmp_path / "phone" / "model.tflite"))
+    interpreter.allocate_tensors()
+    (source,), (result,) = interpreter.get_input_details(), interpreter.get_output_details()
+    assert source["shape"].tolist() == source["shape_signature"].tolist() == [1, 360, 640, 3]
+    assert result["shape"].tolist() == [1, 1080, 1920, 3]
+    assert source["dtype"] == result["dtype"] == np.uint8
+    scale, zero_point = source["quantization"]  # uint8 pixels as they are
+    assert (scale, zero_point) == (pytest.approx(1 / 255), 0)
+    printed = capsys.readouterr().out
+    within = rows(printed)["model.tflite"][3]
+    assert float(within.rstrip("%")) >= 99.9
+    assert "to the folder Download of the phone" in printed
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
+        (["target=ai_benchmark", "input_type=float32"], "target=ai_benchmark is of uint8"),
+        (["target=nnapi"], "use all, ai_benchmark"),
         (["input_type=uint16"], "input_type=uint16"),
         (["observer=median"], "median"),
         (["height=0"], "height=0 is below 1"),

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from sr_experiments.deploy.encoding import FLOAT, HALF, INT8, INT16, Encoding
 from sr_experiments.deploy.flatbuffer import FlatModel, Quantization
+from sr_experiments.deploy.tflite.metadata import METADATA, picture_metadata
 from sr_experiments.quantization.graph import POOLED, Bounds, Graph, Node, enlargement
 
 HALF_DEQUANTIZE_VERSION = 3
@@ -111,9 +112,9 @@ class Writer:
         self.flat = FlatModel()
         self.tensors: dict[str, int] = {}
         self.sizes: dict[str, Size] = {graph.nodes[0].name: (height, width)}
-        self._resizable = {
-            name: resizable and factor != POOLED for name, factor in enlargement(graph).items()
-        }
+        factors = enlargement(graph)
+        self._scale = factors[graph.output]
+        self._resizable = {name: resizable and factor != POOLED for name, factor in factors.items()}
 
     def file(
         self, write: Callable[[Node, Writer], None], input_type: str, output_type: str
@@ -140,6 +141,7 @@ class Writer:
             code = BuiltinOperator.DEQUANTIZE if to_float else BuiltinOperator.QUANTIZE
             inner, result = result, self.tensor(last, self.sizes[last.name], np.dtype(output_type))
             self.add(Operation(code), [inner], result)
+        self.flat.metadata(METADATA, picture_metadata(self._scale))
         return self.flat.finish(source, result)
 
     def sources(self, node: Node) -> list[int]:

@@ -27,7 +27,7 @@ def find_pictures(source: Path, leave_out: Path | None = None) -> Iterator[Path]
     """Picture files below a folder, folder by folder and by name; or the one file.
 
     Files are found while they are read, so their number takes no memory; hidden ones are left
-    out, links to folders not followed.
+    out, links to folders not followed; a link that leads nowhere is found, as unreadable.
 
     Args:
         source: Folder or file.
@@ -44,8 +44,11 @@ def find_pictures(source: Path, leave_out: Path | None = None) -> Iterator[Path]
             if not name.startswith(".") and (Path(root) / name).resolve() != skipped
         )
         for name in sorted(names):
-            if Path(name).suffix.lower() in SUFFIXES and not name.startswith("."):
-                yield Path(root) / name
+            path = Path(root) / name
+            if path.suffix.lower() not in SUFFIXES or name.startswith("."):
+                continue
+            if path.is_file() or not path.exists():  # a pipe would be waited for, for ever
+                yield path
 
 
 def classify(

@@ -51,6 +51,8 @@ def folder(tmp_path: Path) -> Path:
     Image.fromarray(np.full((8, 12), 130, np.uint8)).save(root / "line\nbreak.png")
     (root / "broken.png").write_bytes(b"not a picture")
     (root / "notes.txt").write_text("no picture either")
+    os.mkfifo(root / "pipe.png")  # reading it would wait for a writer
+    (root / "folder.png").mkdir()
     return root
 
 

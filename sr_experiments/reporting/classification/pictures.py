@@ -78,7 +78,8 @@ def _evenly(members: list[int], count: int) -> list[int]:
 def _sheet(groups: Sequence[tuple[str, Sequence[Tile]]]) -> Image.Image:
     cell = THUMB + 2 * CAPTION + GAP
     heights = [
-        CAPTION + GAP + max(1, -(-len(tiles) // COLUMNS)) * cell + MARGIN for _, tiles in groups
+        CAPTION + GAP + (-(-len(tiles) // COLUMNS) * cell or CAPTION) + MARGIN
+        for _, tiles in groups
     ]
     size = (2 * MARGIN + COLUMNS * (THUMB + GAP), MARGIN + sum(heights))
     canvas = Image.new("RGB", size, BACKGROUND)
@@ -87,6 +88,8 @@ def _sheet(groups: Sequence[tuple[str, Sequence[Tile]]]) -> Image.Image:
     top = MARGIN
     for (title, tiles), height in zip(groups, heights, strict=True):
         draw.text((MARGIN, top), title, INK, font)
+        if not tiles:
+            draw.text((MARGIN, top + CAPTION + GAP), "none", FAINT, small)
         for place, (image, first, second, wrong) in enumerate(tiles):
             row, column = divmod(place, COLUMNS)
             x, y = MARGIN + column * (THUMB + GAP), top + CAPTION + GAP + row * cell

@@ -240,7 +240,7 @@ def _row(
 
 def _columns() -> list[Column]:
     return [
-        Column("study", "study"),
+        Column("study", "study", room=180),
         Column("row", "row"),
         Column("paper_val", "paper: validation", ".4f"),
         Column("val", "ours", ".4f", help="accuracy on the validation pictures"),

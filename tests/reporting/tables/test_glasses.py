@@ -3,8 +3,11 @@ from typing import Any
 
 import pytest
 
+from sr_experiments.errors import UserError
+from sr_experiments.report import main
+from sr_experiments.reporting.classification.curves import models_figure, overfitting_figure
 from sr_experiments.reporting.run_folder import RunFolder
-from sr_experiments.reporting.tables.glasses import find_classifiers, glasses_table
+from sr_experiments.reporting.tables.glasses import beside_paper, find_classifiers, glasses_table
 
 
 def add(root: Path, name: str, study: str, balanced: float, loss: float = 0.5, **data: Any) -> None:
@@ -17,11 +20,24 @@ def add(root: Path, name: str, study: str, balanced: float, loss: float = 0.5, *
         {
             "status": "finished",
             "kind": "classification",
-            "stages": [{"data": data.pop("option", "gan_faces")}],
+            "stages": [
+                {"name": "training", "data": data.pop("option", "gan_faces"), "val/loss": loss}
+            ],
             "scores": {"val": score, "test": score},
             "train": {"seconds": 12.0},
         }
     )
+
+
+def train(root: Path, name: str, study: str, losses: list[float]) -> None:
+    """A run whose validation loss took these values, and its accuracy the rest to 1."""
+    add(root, name, study, 0.5, min(losses), size=32)
+    for epoch, loss in enumerate(losses):
+        values = {f"{part}/loss": loss for part in ("train", "val")}
+        values |= {f"{part}/accuracy": 1 - loss for part in ("train", "val")}
+        RunFolder(root / study / name).append_metrics(
+            {"epoch": epoch, "iteration": 4 * epoch, "stage": "training", **values}
+        )
 
 
 def test_the_papers_rows_stand_alone_where_nothing_was_run() -> None:
@@ -57,3 +73,46 @@ def test_folds_and_seeds_are_one_row_with_their_spread(tmp_path: Path) -> None:
     assert whole["balanced"] == pytest.approx(0.7)
     assert whole["balanced_spread"] == pytest.approx(0.2)
     assert len(other) == 2
+
+
+def test_a_sweep_ends_with_its_part_of_the_papers_table(tmp_path: Path) -> None:
+    add(tmp_path, "data.size=64", "glasses_resolution", 0.7, size=64)
+    add(tmp_path, "trial=1", "glasses_architecture", 0.6, size=32)
+    add(tmp_path, "time", "glasses-untuned", 0.5, size=32)
+    table = beside_paper(tmp_path / "glasses_resolution")
+    assert table is not None
+    assert [row["row"] for row in table.rows] == ["32x32", "64x64", "128x128"]
+    table = beside_paper(tmp_path / "glasses_architecture")
+    assert table is not None
+    rows = {row["row"]: row.get("balanced") for row in table.rows}
+    # The untuned model beside it stands in its row, too.
+    assert rows == {"untuned": 0.5, "tuned architecture": 0.6, "tuned learning rate": None}
+    add(tmp_path, "seed=1", "mine", 0.7, option="cifar10")
+    assert beside_paper(tmp_path / "mine") is None
+
+
+def test_the_models_are_drawn_in_one_figure_the_best_trial_of_a_search(tmp_path: Path) -> None:
+    train(tmp_path, "time", "glasses-untuned", [0.6, 0.4, 0.5])
+    train(tmp_path, "trial=1", "glasses_architecture", [0.7, 0.6])
+    train(tmp_path, "trial=2", "glasses_architecture", [0.5, 0.3])
+    loss, accuracy = models_figure(find_classifiers([str(tmp_path)])).axes
+    drawn = {line.get_label(): line for line in accuracy.get_lines()}
+    assert {name for name in drawn if not str(name).startswith("_")} == {
+        "untuned, train",
+        "untuned, val",
+        "tuned architecture, train",
+        "tuned architecture, val",
+    }
+    assert list(drawn["tuned architecture, val"].get_ydata()) == pytest.approx([0.5, 0.7])
+    dots = [line for line in loss.get_lines() if line.get_marker() == "o"]
+    assert [(*dot.get_xdata(), *dot.get_ydata()) for dot in dots] == [(2, 0.4), (2, 0.3)]
+
+
+def test_over_fitting_is_drawn_beside_the_papers_loss(tmp_path: Path) -> None:
+    train(tmp_path, "time", "glasses-overfitting", [0.6, 0.4, 0.5])
+    loss, _ = overfitting_figure(find_classifiers([str(tmp_path)])).axes
+    assert [0.409, 0.409] in [list(line.get_ydata()) for line in loss.get_lines()]
+    main(["figure=glasses_10", f"runs={tmp_path}", f"output={tmp_path / 'out'}"])
+    assert (tmp_path / "out" / "figure_glasses_10.png").read_bytes()[1:4] == b"PNG"
+    with pytest.raises(UserError, match="runs= has 0 of them finished"):
+        main(["figure=glasses_11", f"runs={tmp_path}", f"output={tmp_path / 'out'}"])

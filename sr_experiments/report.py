@@ -49,7 +49,7 @@ class Options(DataOptions):
                    and figure, their report.html is made again
     models         only these networks, for table=zoo
     scale          enlargement, for table=zoo
-    repeats        timed runs of each network, for table=zoo; 0 times nothing
+    repeats        timed runs of each network, for table=zoo and mobile_ai_2022; 0 times nothing
     data           set or [sets] of the figure; or the one that the runs of mobile_ai_2022 and
                    xlsr_3 were tested on; null: div2k, or what they have in common
     pictures       strips of each set, the worst first, for the figure
@@ -81,7 +81,7 @@ TABLES = {
     "xlsr_4": {"runs"},
     "xlsr_5": {"runs"},
     "quantization": {"runs"},
-    "mobile_ai_2022": {"runs", "data", "root"},
+    "mobile_ai_2022": {"runs", "data", "root", "repeats"},
     "sweep": {"runs"},
     "glasses": {"runs"},
     "minibatch": {"runs"},
@@ -226,7 +226,8 @@ def _table(
     spec = sets[0] if sets else mobile_ai.common_set(used)
     advance(spec)
     bicubic = mobile_ai.bicubic_on(spec, **places, root=options.root)
-    return mobile_ai.table(chosen, spec, bicubic, runs, unfinished)
+    times = mobile_ai.time_files(chosen, threads, options.repeats, advance)
+    return mobile_ai.table(chosen, spec, bicubic, runs, unfinished, times, threads)
 
 
 def _glasses(options: Options, words: Sequence[str]) -> None:

@@ -80,6 +80,7 @@ class Int8Drop(pl.Callback):
         """Quantise, write, run and log."""
         if isinstance(self.mode, NoQuantization) or trainer.sanity_checking:
             return
+        start = time.perf_counter()
         task = self._task(pl_module)
         reference = float(trainer.callback_metrics["val/psnr"])
         if task.reference is not None:
@@ -88,7 +89,6 @@ class Int8Drop(pl.Callback):
         last = trainer.current_epoch + 1 == trainer.max_epochs
         if not (last or (trainer.current_epoch + 1) % self.every == 0):
             return
-        start = time.perf_counter()
         with torch.no_grad():
             psnr = measure(self.file(task), task.data, self.threads or torch.get_num_threads())
         kind, drop = self.kind, reference - psnr

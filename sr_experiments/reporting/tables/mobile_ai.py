@@ -10,7 +10,10 @@ from dataclasses import dataclass
 
 from sr_experiments.data import SOURCES
 from sr_experiments.deploy.challenge import challenge_score
+from sr_experiments.deploy.latency import compare_latency
+from sr_experiments.deploy.runtimes import LiteRTRuntime, Runtime
 from sr_experiments.errors import UserError
+from sr_experiments.reporting import environment
 from sr_experiments.reporting.evaluation import BASELINE, load_sets, score_networks
 from sr_experiments.reporting.papers import MOBILE_AI_2022, MOBILE_AI_2022_REPORT, Entry2022
 from sr_experiments.reporting.published import DIV2K
@@ -21,6 +24,9 @@ from sr_experiments.reporting.tables.table import PAGE_ONLY, Cell, Column, Row, 
 from sr_experiments.reporting.tables.trained import TrainedRun, notes_on, pick
 
 SCALE = 3
+INT8, FP32 = "model_int8.tflite", "model_fp32.tflite"  # of a run folder
+WARMUP = 2
+PATIENCE = 10.0  # seconds for one network
 YEAR = 2022
 NOT_TRAINED, NOT_PRINTED = "not trained here", "n.a."
 BICUBIC = "bicubic"
@@ -49,18 +55,13 @@ COLUMNS = (
         "report_cpu_ms",
         "CPU ms",
         "d",
-        "on the CPU of the Synaptics VS680; ours on the CPU that trained the run",
+        "of the INT8 file on the CPU of the Synaptics VS680; ours on the CPU that the notes name",
         room=120,
     ),
     Column("ms", "our ms", ".1f"),
     Column("report_npu_ms", "NPU ms", ".1f", room=PAGE_ONLY),
-    Column(
-        "report_speed_up",
-        "speed-up",
-        ".1f",
-        "CPU ms by NPU ms; there is no NPU here",
-        room=PAGE_ONLY,
-    ),
+    Column("report_speed_up", "speed-up", ".1f", "CPU ms by NPU ms; ours FP32 ms by INT8 ms", 120),
+    Column("speed_up", "our speed-up", ".1f"),
     Column(
         "report_score",
         "score",
@@ -70,6 +71,19 @@ COLUMNS = (
     Column("score", "our score", ".2f"),
     Column("remark", "remark"),
 )
+
+
+@dataclass(frozen=True)
+class Times:
+    """Milliseconds of a run's two files, taken in turn.
+
+    Attributes:
+        int8: Of the INT8 file.
+        fp32: Of the FP32 file.
+    """
+
+    int8: float
+    fp32: float
 
 
 @dataclass(frozen=True)
@@ -105,6 +119,29 @@ def choose_runs(
         run = pick(runs, entry, SCALE)
         chosen[printed.model] = Chosen(run, [] if run is None else run.changed(entry))
     return chosen
+
+
+def time_files(
+    chosen: Mapping[str, Chosen], threads: int, repeats: int, advance: Callable[[str], None]
+) -> dict[str, Times]:
+    """Time the INT8 and the FP32 file of each run in turn, where it has both.
+
+    Args:
+        chosen: Of `choose_runs`.
+        threads: Of the CPU.
+        repeats: Runs that count; 0 times nothing.
+        advance: Told which network is timed.
+    """
+    found = {}
+    for model, item in chosen.items():
+        files = [] if item.run is None else [item.run.path / name for name in (INT8, FP32)]
+        if not repeats or not files or not all(path.is_file() for path in files):
+            continue
+        advance(f"timing {model}")
+        runtimes: list[Runtime] = [LiteRTRuntime(path, threads) for path in files]
+        rows = compare_latency(runtimes, HEIGHT, WIDTH, repeats, WARMUP, PATIENCE)
+        found[model] = Times(*(row.median for row in rows))
+    return found
 
 
 def common_set(runs: Sequence[TrainedRun]) -> str:
@@ -147,6 +184,8 @@ def table(
     bicubic: tuple[float, float] | str,
     runs: Sequence[TrainedRun],
     unfinished: Mapping[str, str],
+    times: Mapping[str, Times],
+    threads: int,
 ) -> Table:
     """Set runs beside the report.
 
@@ -156,6 +195,8 @@ def table(
         bicubic: Of `bicubic_on`.
         runs: All finished runs.
         unfinished: Other folders, with the reason.
+        times: Of `time_files`; what a run itself measured stands in for what is absent.
+        threads: That they were taken with.
     """
     set_name = spec.partition(":")[0]
     rows = []
@@ -164,7 +205,7 @@ def table(
         if printed.model == BICUBIC:
             row |= _bicubic(bicubic)
         elif item.run is not None:
-            row |= _ours(item.run, item.changed, set_name)
+            row |= _ours(item.run, item.changed, set_name, times.get(printed.model))
         else:
             row["remark"] = NOT_TRAINED if item.known else "no such network here"
         rows.append(row)
@@ -176,7 +217,7 @@ def table(
         "own figures are in the columns called so.",
         COLUMNS,
         [rows],
-        [*_notes(used, set_name), *notes_on(runs, used, unfinished)],
+        [*_notes(used, set_name, len(times), threads), *notes_on(runs, used, unfinished)],
     )
 
 
@@ -202,7 +243,7 @@ def _bicubic(measured: tuple[float, float] | str) -> Row:
     return {"psnr": measured[0], "ssim": measured[1], "remark": "scored now"}
 
 
-def _ours(run: TrainedRun, changed: Sequence[str], set_name: str) -> Row:
+def _ours(run: TrainedRun, changed: Sequence[str], set_name: str, times: Times | None) -> Row:
     psnr, int8 = run.score(set_name, "psnr_rgb")
     ssim, _ = run.score(set_name, "ssim_rgb")
     remarks = list(changed)
@@ -218,26 +259,39 @@ def _ours(run: TrainedRun, changed: Sequence[str], set_name: str) -> Row:
         "kib": None if size is None else size / KIB,
         "remark": "; ".join(remarks) or None,
     }
-    if latency is not None:
-        row["ms"] = latency["median"]
-        if psnr is not None and latency["size"] == f"{WIDTH}x{HEIGHT}":
-            row["score"] = challenge_score(psnr, latency["median"], YEAR)
+    milliseconds, comparable = None, True
+    if times is not None:
+        milliseconds, row["speed_up"] = times.int8, times.fp32 / times.int8
+    elif latency is not None:
+        milliseconds, comparable = latency["median"], latency["size"] == f"{WIDTH}x{HEIGHT}"
+    row["ms"] = milliseconds
+    if milliseconds is not None and psnr is not None and comparable:
+        row["score"] = challenge_score(psnr, milliseconds, YEAR)
     return row
 
 
-def _notes(used: Sequence[TrainedRun], set_name: str) -> list[str]:
+def _notes(used: Sequence[TrainedRun], set_name: str, timed: int, threads_now: int) -> list[str]:
     notes = [
         "Theirs: 800 photos of DIV2K to train on, PSNR on DIV2K's test part, which is not public, "
         "times of a Synaptics VS680.",
         f"Ours: PSNR and SSIM on {set_name}, so they are not to be compared with theirs digit by "
         "digit: rows with each other, and with bicubic on the same set.",
     ]
+    if timed:
+        plural = "s" if timed > 1 else ""
+        notes.append(
+            f"Our times of {timed} network{plural}, and so scores and speed-ups, were taken now: "
+            f"FP32 and INT8 file in turn on {environment.cpu()['model']} (threads: {threads_now})."
+        )
+    if timed == len(used):
+        return notes
     threads = sorted(
         {run.summary["latency_ms"]["threads"] for run in used if run.summary.get("latency_ms")}
     )
     if threads:
         notes.append(
-            f"Our times and so our scores are of the CPU that each run was trained on "
+            f"{'The other' if timed else 'Our'} times and scores are of the CPU that each run was "
+            f"trained on "
             f"({', '.join(_processors(used)) or 'unknown'}; threads: "
             f"{', '.join(map(str, threads))})."
         )

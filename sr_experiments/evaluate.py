@@ -57,6 +57,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from rich.progress import Progress
 
     from sr_experiments.reporting import environment, evaluation
+    from sr_experiments.reporting.image_scores import as_csv
 
     runtimes = _runtimes(options, trained)
     scale = next(iter(runtimes.values())).scale
@@ -83,7 +84,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     evaluation.print_evaluation(result, options.per_image, console)
     if output is not None:
         if output.suffix.lower() == ".csv":
-            write_atomic(output, evaluation.as_csv(result))
+            write_atomic(output, as_csv(result.label, scale, result.sets))
         else:
             facts = {
                 "source": {"run": options.run, "file": options.file, "model": options.model},

@@ -1,7 +1,5 @@
 """Networks on benchmark sets, beside bicubic and what papers print."""
 
-import csv
-import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -193,16 +191,3 @@ def as_json(evaluation: Evaluation, facts: Mapping[str, Any]) -> dict[str, Any]:
         },
         "missing": dict(evaluation.missing),
     }
-
-
-def as_csv(evaluation: Evaluation) -> str:
-    """A row per set, runtime and image."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["network", "scale", "set", "runtime", "image", *METRICS])
-    for name, rows in evaluation.sets.items():
-        for key, score in rows.items():
-            for image, scores in score.images.items():
-                cells = [format(scores[metric], ".6f") for metric in METRICS]
-                writer.writerow([evaluation.label, evaluation.scale, name, key, image, *cells])
-    return out.getvalue()

@@ -18,13 +18,14 @@ from sr_experiments.deploy.scoring import predict_image
 from sr_experiments.files import write_atomic
 from sr_experiments.functional.resize import upscale
 from sr_experiments.metrics import psnr_rgb
+from sr_experiments.reporting import image_scores
 from sr_experiments.reporting.evaluation import BASELINE, score_networks
+from sr_experiments.reporting.panels import panels_file, write_panels
 from sr_experiments.reporting.run_folder import RunFolder
-from sr_experiments.reporting.scores import Predictor, SetScore
+from sr_experiments.reporting.scores import LABELS, Predictor, SetScore
 from sr_experiments.reporting.shipping import HEIGHT, WIDTH, Shipped
 from sr_experiments.reporting.strips import comparison_strip
 
-LABELS = {"fp32": "FP32", "int8": "INT8", "fp16": "FP16", "fp16_cuda": "FP16 on the GPU"}
 LATENCY_RUNS = 15
 PATIENCE = 10.0  # seconds for all of them; int16 takes as long for one frame
 STRIPS = 8  # pictures drawn per set
@@ -54,6 +55,8 @@ def finish(folder: RunFolder, shipped: Shipped, data: SRData, threads: int) -> d
         if shipped.reference is not None:
             labels["fp32"] = "FP32 reference"
         _draw(folder, name, pairs, remembered, labels, data.scale)
+    label = f"{folder.path.parent.name}/{folder.path.name}"
+    write_atomic(folder.path / image_scores.FILE, image_scores.as_csv(label, data.scale, scores))
     for key, file in files.items():
         if file is not None:
             runtime = LiteRTRuntime(file, threads=threads)
@@ -130,6 +133,7 @@ def _draw(
         out = io.BytesIO()
         picture.save(out, "png")
         write_atomic(images / f"{set_name}_{name}.png", out.getvalue())
+        write_panels(panels_file(folder.path, set_name, name), high_res, pictures, scale)
 
 
 def print_table(values: Mapping[str, Any], missing: Mapping[str, str]) -> None:

@@ -12,10 +12,14 @@ from typing import Any
 import jinja2
 
 from sr_experiments.files import write_atomic
+from sr_experiments.reporting import web
 from sr_experiments.reporting.classification.page import CLASSIFICATION, write_classifier_page
+from sr_experiments.reporting.image_scores import read_scores
 from sr_experiments.reporting.page_parts import STYLE, command, embed, machine
+from sr_experiments.reporting.panels import pictures_of
 from sr_experiments.reporting.published import Figure, published
 from sr_experiments.reporting.run_folder import RunFolder
+from sr_experiments.reporting.slider import slider
 from sr_experiments.reporting.stage_rows import stage_rows
 from sr_experiments.studies.page import GRADIENT_STUDY, write_study_page
 
@@ -24,6 +28,7 @@ FP32_COLOUR, INT8_COLOUR = "#3b7dd8", "#d9822b"
 TEMPLATE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="{{ policy }}">
 <title>{{ title }}</title>
 <style>
 {{ style }}</style></head><body>
@@ -51,14 +56,17 @@ command below says otherwise.</p>{% endif %}
 PSNR on the validation images: FP32, and the {{ kind }} file of that epoch run by LiteRT; below,
 what {{ kind }} costs. Dotted: a new stage.</figcaption>
 </figure>{% endif %}
-{% if strips %}<h2>Pictures</h2>
+{% if slider %}<h2>Pictures</h2>
+{{ slider }}
+{% elif strips %}<h2>Pictures</h2>
 {% for name, picture in strips %}<figure><img alt="{{ name }}" src="{{ picture }}">
 <figcaption>{{ name }}</figcaption></figure>
 {% endfor %}{% endif %}
 <h2>To repeat it</h2>
 <pre>python -m sr_experiments {{ command }}</pre>
 <p>{{ machine }}</p>
-</body></html>
+{% if slider %}<script>{{ script }}</script>
+{% endif %}</body></html>
 """
 
 
@@ -80,9 +88,14 @@ def write_page(folder: RunFolder) -> Path:
     network = str(config.get("model", {}).get("_target_", "")).rpartition(".")[2]
     figures = _figures(summary, network)
     strips = sorted((folder.path / "images").glob("*.png"))
+    pictures = pictures_of(folder.path, read_scores(folder.path))
+    script = web.asset("slider.js")
     page = jinja2.Environment(autoescape=True).from_string(TEMPLATE)
     text = page.render(
-        style=STYLE,
+        style=STYLE + web.asset("slider.css"),
+        policy=web.policy(script),
+        script=script,
+        slider=slider(pictures) if pictures else None,
         title=f"{network} x{summary.get('scale')}: {folder.path.parent.name}/{folder.path.name}",
         facts=_facts(summary),
         rows=[_row(name, scores, figures) for name, scores in summary.get("test", {}).items()],
@@ -91,7 +104,9 @@ def write_page(folder: RunFolder) -> Path:
         reference=summary.get("fp32_reference"),
         kind=_kind(summary).upper(),
         curves=_curves(folder, _kind(summary)),
-        strips=[(path.stem, embed(path.read_bytes(), "png")) for path in strips],
+        strips=[]
+        if pictures
+        else [(path.stem, embed(path.read_bytes(), "png")) for path in strips],
         command=command(folder),
         machine=machine(folder),
     )

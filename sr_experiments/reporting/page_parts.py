@@ -3,9 +3,11 @@
 import base64
 import json
 
+from markupsafe import Markup
+
 from sr_experiments.reporting.run_folder import RunFolder
 
-STYLE = """\
+STYLE = Markup("""\
 :root { color-scheme: light dark; }
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2rem; }
@@ -18,7 +20,7 @@ figure { margin: 0 0 1.2rem; } figcaption { font-size: .9rem; opacity: .8; }
 code, pre { font: 14px/1.4 ui-monospace, monospace; } pre { overflow-x: auto; }
 .facts span { display: inline-block; margin-right: 1.6rem; }
 .facts b { font-size: 1.2rem; }
-"""
+""")
 
 
 def embed(data: bytes, kind: str) -> str:

@@ -7,6 +7,7 @@ from statistics import fmean
 from torch import Tensor
 
 Predictor = Callable[[Tensor], Tensor]
+LABELS = {"fp32": "FP32", "int8": "INT8", "fp16": "FP16", "fp16_cuda": "FP16 on the GPU"}
 METRICS = ("psnr_y", "ssim_y", "psnr_rgb", "ssim_rgb")
 
 

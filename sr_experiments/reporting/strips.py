@@ -51,7 +51,7 @@ def strip(panels: Mapping[str, Tensor], size: int = 256) -> Image.Image:
     font = ImageFont.load_default(13)
     for index, (caption, panel) in enumerate(panels.items()):
         left = index * (size + GAP)
-        picture = Image.fromarray(_hwc(panel)).resize((size, size), Image.Resampling.NEAREST)
+        picture = Image.fromarray(to_pixels(panel)).resize((size, size), Image.Resampling.NEAREST)
         canvas.paste(picture, (left, CAPTION_HEIGHT))
         draw.text((left + 2, 3), caption, INK, font)
     return canvas
@@ -91,6 +91,7 @@ def comparison_strip(
     return strip(panels, 2 * size)
 
 
-def _hwc(image: Tensor) -> NDArray[np.uint8]:
+def to_pixels(image: Tensor) -> NDArray[np.uint8]:
+    """(3, H, W) uint8 as (H, W, 3)."""
     array: NDArray[np.uint8] = image.permute(1, 2, 0).contiguous().cpu().numpy()
     return array

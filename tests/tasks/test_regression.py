@@ -52,6 +52,8 @@ def test_a_run_leaves_everything_the_contract_names(
         "model_int8.tflite",
         "summary.json",
         "images/photos_coffee.png",
+        "images/panels/photos_coffee.webp",
+        "scores.csv",
         "report.html",
     ):
         assert (run / name).stat().st_size > 0, name

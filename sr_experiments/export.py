@@ -83,7 +83,7 @@ class Options(DataOptions, SourceOptions):
     fixed_output: bool = False
     equalize: bool = False
     adaptive_rounding: int = 0
-    bias_correction: bool = False
+    bias_correction: bool = True
     calibration_images: int = 16
     calibration_size: int = 64
     data: Any = None

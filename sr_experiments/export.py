@@ -7,28 +7,28 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import MISSING
 
-from sr_experiments.configuration.options import DataOptions, SourceOptions, set_list
-from sr_experiments.configuration.trained import Trained, find
+from sr_experiments.configuration.measuring import (
+    MeasuringOptions,
+    calibration,
+    keeps_ranges,
+    mode_of,
+    refuse_measuring,
+)
+from sr_experiments.configuration.options import SourceOptions, set_list
+from sr_experiments.configuration.trained import find
 from sr_experiments.configuration.verbs import parse, run_verb
 from sr_experiments.errors import UserError
 from sr_experiments.files import write_atomic
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from sr_experiments.reporting.exporting import Check
 
 TARGETS = ("all", "ai_benchmark")
 UINT8 = "uint8"
-FALLBACK = ["photos:train"]
-MEASURING = (
-    "per_channel", "observer", "symmetric", "fixed_output", "equalize", "adaptive_rounding",
-    "bias_correction", "calibration_images", "calibration_size", "data",
-)  # fmt: skip
 
 
 @dataclass
-class Options(DataOptions, SourceOptions):
+class Options(MeasuringOptions, SourceOptions):
     r"""Write a trained network as TFLite (FP32 and INT8) and ONNX, and check that they agree.
 
       python -m sr_experiments.export run=outputs/xlsr-x3/2026-11-21_10-00-00 output=files
@@ -50,6 +50,7 @@ class Options(DataOptions, SourceOptions):
                         uint8 at either end, as the Android app AI Benchmark loads it
     height, width       of the TFLite files' input
     resizable           users of the TFLite files may change height and width
+    activations         int8, or int16 up to depth-to-space (16x8)
     per_channel         a weight scale per output channel; false: one per kernel, for older NPUs
     input_type          of the INT8 file: uint8, int8, float32
     output_type         the same for its output
@@ -74,18 +75,8 @@ class Options(DataOptions, SourceOptions):
     height: int = 360
     width: int = 640
     resizable: bool = True
-    per_channel: bool = True
     input_type: str = "uint8"
     output_type: str = "uint8"
-    trained_ranges: bool = True
-    observer: str = "minmax"
-    symmetric: bool = False
-    fixed_output: bool = False
-    equalize: bool = False
-    adaptive_rounding: int = 0
-    bias_correction: bool = True
-    calibration_images: int = 16
-    calibration_size: int = 64
     data: Any = None
 
 
@@ -100,39 +91,26 @@ def main(argv: Sequence[str] | None = None) -> None:
         if getattr(options, key) < 1:
             raise UserError(f"{key}={getattr(options, key)} is below 1")
     app, resizable = _target(options)
-    from sr_experiments.quantization.modes import PostTraining
     from sr_experiments.reporting import exporting
 
     for name in exporting.export_names(app):
         if (folder / name).exists() and not options.overwrite:
             raise UserError(f"{folder / name} is there already; add overwrite=true to replace it")
-    mode = PostTraining(
-        per_channel=options.per_channel,
-        observer=options.observer,
-        calibration_images=options.calibration_images,
-        calibration_size=options.calibration_size,
-        symmetric=options.symmetric,
-        fixed_output=options.fixed_output,
-        equalize=options.equalize,
-        adaptive_rounding=options.adaptive_rounding,
-        bias_correction=options.bias_correction,
-        input_type=options.input_type,  # type: ignore[arg-type]  # checked by PostTraining
-        output_type=options.output_type,  # type: ignore[arg-type]
-    )
+    mode = mode_of(options, input_type=options.input_type, output_type=options.output_type)
     network = trained.network()
     if options.scale is not None and options.scale != network.scale:
         raise UserError(f"scale={options.scale}: {trained.label} enlarges x{network.scale}")
     if not network.deployable:
         raise UserError(f"{trained.label} cannot be exported: {network.reason}")
-    specs, calibration = ["the training"], None
-    if network.ranges is None or not options.trained_ranges:
-        specs, calibration = _calibration(options, trained, network.scale)
+    specs, crops = ["the training"], None
+    if keeps_ranges(options, network):
+        refuse_measuring(options, "data")
     else:
-        _refuse_measuring(options)
+        specs, crops = calibration(options, trained, network.scale, set_list(options.data))
     exported = exporting.export(
         network,
         mode,
-        calibration,
+        crops,
         height=options.height,
         width=options.width,
         resizable=resizable,
@@ -163,51 +141,6 @@ def _target(options: Options) -> tuple[bool, bool]:
         if app and getattr(options, key) != UINT8:
             raise UserError(f"{key}={getattr(options, key)}: target=ai_benchmark is of {UINT8}")
     return app, options.resizable and not app
-
-
-def _refuse_measuring(options: Options) -> None:
-    """Options of a measurement have no use beside trained ranges."""
-    for key in MEASURING:
-        if getattr(options, key) != getattr(Options, key):
-            raise UserError(
-                f"{key}={getattr(options, key)}: this network keeps the ranges that it was trained "
-                "with; add trained_ranges=false to measure new ones"
-            )
-
-
-def _calibration(options: Options, trained: Trained, scale: int) -> tuple[list[str], "Tensor"]:
-    """Sets that the ranges come from, and their crops, (N, 3, h, w) in [0, 1]."""
-    from sr_experiments.data import SRData
-
-    def crops(specs: list[str], root: str | None) -> tuple[list[str], "Tensor"]:
-        data = SRData(
-            specs, [], [], scale, data_dir=options.data_dir, cache_dir=options.cache_dir, root=root
-        )
-        return specs, data.calibration(options.calibration_images, options.calibration_size)
-
-    given = set_list(options.data)
-    if given is not None:
-        return crops(given, options.root)
-    own, root = _own_data(trained)
-    if own:
-        try:
-            return crops(own, options.root or root)
-        except UserError as error:
-            print(f"the run's own data is not at hand ({str(error).splitlines()[0]})")
-    return crops(FALLBACK, None)
-
-
-def _own_data(trained: Trained) -> tuple[list[str], str | None]:
-    """Training sets that a run's configuration names, read as words and never instantiated."""
-    if trained.folder is None:
-        return [], None
-    try:
-        node = trained.folder.config().get("data")
-    except UserError:
-        return [], None
-    train, root = (node.get("train"), node.get("root")) if isinstance(node, dict) else (None, None)
-    specs = [spec for spec in train if isinstance(spec, str)] if isinstance(train, list) else []
-    return specs, root if isinstance(root, str) else None
 
 
 def _print(folder: Path, files: Mapping[str, bytes], checks: Sequence["Check"]) -> None:

@@ -23,6 +23,7 @@ Other verbs (each has --help)
   python -m sr_experiments.upscale    enlarge an image or a folder
   python -m sr_experiments.classify   what a classifier says of a folder of pictures
   python -m sr_experiments.export     write TFLite and ONNX with a parity table
+  python -m sr_experiments.layers     what INT8 does to each layer, and which to fix first
   python -m sr_experiments.benchmark  latency of a run or file on this machine
   python -m sr_experiments.doctor     versions, hardware, data and weights at hand
 

@@ -98,14 +98,14 @@ class FlatModel:
         self._buffers.append(AlignedBuffer(data=np.frombuffer(content, np.uint8)))
         self._metadata.append(entry)
 
-    def finish(self, source: int, result: int) -> bytes:
-        """Write the file with one input and one output tensor."""
+    def finish(self, source: int, *results: int) -> bytes:
+        """Write the file with one input tensor and its output tensors."""
         subgraph = schema.SubGraphT()
         subgraph.name = b"main"
         subgraph.tensors = self._tensors
         subgraph.operators = self._operators
         subgraph.inputs = np.array([source], np.int32)
-        subgraph.outputs = np.array([result], np.int32)
+        subgraph.outputs = np.array(results, np.int32)
         model = schema.ModelT()
         model.version = SCHEMA_VERSION
         model.description = DESCRIPTION

@@ -55,6 +55,7 @@ class QuantizedGraph:
         output_type: Type of the file's output.
         kernel_scales: Scales ``(O,)`` of the kernels that do not take theirs from their largest
             weight, by the name of the convolution.
+        exact: The graph before its kernels were mended for INT8; None where they were not.
     """
 
     graph: Graph
@@ -63,6 +64,12 @@ class QuantizedGraph:
     input_type: Ends = "uint8"
     output_type: Ends = "uint8"
     kernel_scales: Mapping[str, Tensor] = field(default_factory=dict)
+    exact: Graph | None = None
+
+    @property
+    def floating(self) -> Graph:
+        """What INT8 stands for: the same nodes in floating point."""
+        return self.exact or self.graph
 
     @property
     def wide(self) -> bool:

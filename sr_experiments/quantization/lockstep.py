@@ -53,7 +53,8 @@ def mended(quantized: QuantizedGraph, images: Tensor, mend: Mend) -> QuantizedGr
         with_kernel(node, *kernels[node.name]) if isinstance(node, Conv) else node
         for node in quantized.graph.nodes
     )
-    return replace(quantized, graph=replace(quantized.graph, nodes=nodes), kernel_scales=scales)
+    graph = replace(quantized.graph, nodes=nodes)
+    return replace(quantized, graph=graph, kernel_scales=scales, exact=quantized.floating)
 
 
 def with_kernel(conv: Conv, weight: Tensor, bias: Tensor) -> Conv:

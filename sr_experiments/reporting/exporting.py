@@ -101,12 +101,7 @@ def export(
     """
     twin = collapse(network)
     graph = trace(twin)
-    if calibration is not None:
-        quantized = mode.quantize(graph, calibration)
-    elif network.ranges is not None:
-        quantized = described(graph, network.ranges, mode.input_type, mode.output_type)
-    else:
-        raise UserError("this network was trained without ranges: name images that measure them")
+    quantized = quantized_twin(twin, mode, calibration, graph)
     int8 = int8_model(quantized, height=height, width=width, resizable=resizable)
     if app:
         return Export(twin, graph, quantized, {AI_BENCHMARK: int8})
@@ -118,6 +113,29 @@ def export(
         files[ONNX] = onnx_model(graph)
         files[ONNX_INT8] = onnx_model(quantized)
     return Export(twin, graph, quantized, files)
+
+
+def quantized_twin(
+    twin: SRModel, mode: PostTraining, calibration: Tensor | None, graph: Graph | None = None
+) -> QuantizedGraph:
+    """A network on its grid.
+
+    Args:
+        twin: In its deployable form, on the CPU.
+        mode: How to quantise.
+        calibration: (N, 3, h, w) in [0, 1], what ranges are measured on; None keeps those that
+            the network was trained with.
+        graph: Of the twin, if it is traced already.
+
+    Raises:
+        UserError: There are no ranges to keep.
+    """
+    graph = graph or trace(twin)
+    if calibration is not None:
+        return mode.quantize(graph, calibration)
+    if twin.ranges is None:
+        raise UserError("this network was trained without ranges: name images that measure them")
+    return described(graph, twin.ranges, mode.input_type, mode.output_type)
 
 
 def check(exported: Export, low_res: Tensor, high_res: Tensor) -> Iterator[Check]:

@@ -15,6 +15,7 @@ from sr_experiments.files import write_atomic
 from sr_experiments.reporting import web
 from sr_experiments.reporting.classification.page import CLASSIFICATION, write_classifier_page
 from sr_experiments.reporting.image_scores import read_scores
+from sr_experiments.reporting.layer_section import layer_section
 from sr_experiments.reporting.page_parts import STYLE, command, embed, machine
 from sr_experiments.reporting.panels import pictures_of
 from sr_experiments.reporting.published import Figure, published
@@ -56,6 +57,7 @@ command below says otherwise.</p>{% endif %}
 PSNR on the validation images: FP32, and the {{ kind }} file of that epoch run by LiteRT; below,
 what {{ kind }} costs. Dotted: a new stage.</figcaption>
 </figure>{% endif %}
+{{ layers }}
 {% if slider %}<h2>Pictures</h2>
 {{ slider }}
 {% elif strips %}<h2>Pictures</h2>
@@ -104,6 +106,7 @@ def write_page(folder: RunFolder) -> Path:
         reference=summary.get("fp32_reference"),
         kind=_kind(summary).upper(),
         curves=_curves(folder, _kind(summary)),
+        layers=layer_section(folder.path),
         strips=[]
         if pictures
         else [(path.stem, embed(path.read_bytes(), "png")) for path in strips],

@@ -29,6 +29,7 @@ from sr_experiments.quantization.modes import HalfPrecision, NoQuantization, Pos
 from sr_experiments.quantization.qat import QuantizationAware, QuantizationTraining
 from sr_experiments.quantization.trace import trace
 from sr_experiments.reporting.finish import finish
+from sr_experiments.reporting.layer_report import report_layers
 from sr_experiments.reporting.run_folder import RunFolder
 from sr_experiments.reporting.shipping import ship
 from sr_experiments.tasks.distributed import share
@@ -306,6 +307,8 @@ class SuperResolutionTask(ScheduledTask):
             compared = self.reference.shipped, self.reference.words
         half = isinstance(self.quantization, HalfPrecision)
         shipped = ship(network, config, folder.path, quantized, half, compared)
+        if quantized is not None:
+            report_layers(folder.path, quantized, self.data.val_pairs())
         return finish(folder, shipped, self.data, threads)
 
 

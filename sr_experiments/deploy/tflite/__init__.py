@@ -14,7 +14,7 @@ from sr_experiments.deploy.tflite.writer import Writer
 from sr_experiments.quantization.fake import QuantizedGraph
 from sr_experiments.quantization.graph import Graph
 
-__all__ = ["float_model", "half_model", "int8_model"]
+__all__ = ["float_model", "half_model", "int8_model", "transparent_model"]
 
 
 @torch.no_grad()
@@ -63,3 +63,23 @@ def int8_model(
     """
     writer = Writer(quantized.graph, Int8Encoding(quantized), height, width, resizable)
     return writer.file(write, quantized.input_type, quantized.output_type)
+
+
+@torch.no_grad()
+def transparent_model(quantized: QuantizedGraph, height: int, width: int) -> bytes:
+    """Write an INT8 file whose outputs are the tensors of all nodes but the first, in order.
+
+    Args:
+        quantized: A quantised graph.
+        height: Of the low-resolution input, in pixels; fixed.
+        width: Of the input.
+
+    Returns:
+        A file that maps ``(1, height, width, 3)`` int8 to NHWC tensors on their own levels.
+    """
+    writer = Writer(quantized.graph, Int8Encoding(quantized), height, width, False)
+    first, *others = quantized.graph.nodes
+    source = writer.tensors[first.name] = writer.tensor(first, (height, width))
+    for node in others:
+        write(node, writer)
+    return writer.flat.finish(source, *(writer.tensors[node.name] for node in others))

@@ -199,18 +199,22 @@ def _choices(axis: "Override") -> list[str]:
 
 
 def _preflight(jobs: list[list[str]]) -> None:
-    """Run the preflight of every job before the first one starts."""
+    """Run the preflight of every job before the first one starts; each network's hints once."""
     from sr_experiments import train
     from sr_experiments.configuration.compose import compose
 
+    said: set[str] = set()
     for overrides in jobs:
         config = compose(overrides, hydra=True)
         choices = {key: str(value) for key, value in config.hydra.runtime.choices.items()}
         plain = compose(overrides)
         try:
-            train.preflight(train.Job(plain, choices, overrides))
+            hints = "\n".join(train.preflight(train.Job(plain, choices, overrides)))
         except UserError as error:
             raise UserError(f"{' '.join(overrides)}\n  {error}\nnothing was started") from error
+        if hints and hints not in said:
+            said.add(hints)
+            print(hints)
 
 
 def _axes(jobs: list[list[str]]) -> set[str]:

@@ -39,13 +39,15 @@ def run(job: Job) -> dict[str, Any]:
         UserError: The job cannot run; no folder is left behind.
     """
     quiet_lightning()
-    preflight(job, pack=True)  # a damaged image is found before there is a folder
+    hints = preflight(job, pack=True)  # a damaged image is found before there is a folder
     folder = _open_folder(job)
     print(f"run folder: {folder.path}")
     if folder.status() == "finished":
         folder.unlock()
         print("finished before; nothing to do")
         return folder.summary()
+    if hints and job.sweep is None:  # a sweep has said so of all its networks
+        print("\n".join(hints))
     try:
         threads = fix_execution(job.config.trainer, job.config.seed, folder)
         folder.write_summary(

@@ -5,18 +5,23 @@ import torch
 from sr_experiments.configuration.stages import Stage
 from sr_experiments.errors import UserError, blaming
 from sr_experiments.models import SavedModel, SRModel
+from sr_experiments.quantization import PostTraining, trace
+from sr_experiments.quantization.npu_hints import lines, npu_hints
 from sr_experiments.training.job import Job
 from sr_experiments.training.making import make
 from sr_experiments.training.parts import Parts, build
 from sr_experiments.training.trainer import make_trainer
 
 
-def preflight(job: Job, *, pack: bool = False) -> None:
+def preflight(job: Job, *, pack: bool = False) -> list[str]:
     """Build and check every stage, each on what an untrained one before it would leave.
 
     Args:
         job: What is going to run.
         pack: Also decode the images of each stage, which finds damaged ones.
+
+    Returns:
+        What NPUs would be slow at in the network that ships, line by line; see `npu_hints`.
 
     Raises:
         UserError: Naming the stage and the key to change.
@@ -30,6 +35,15 @@ def preflight(job: Job, *, pack: bool = False) -> None:
                 parts.task.data.setup(torch.device("cpu"))
             if stage is not job.stages[-1]:
                 left[stage.name] = hand_over(parts, stage)
+    return _hints(parts, stage)
+
+
+def _hints(parts: Parts, stage: Stage) -> list[str]:
+    """Of a network that is quantised; none of any other."""
+    network, mode = parts.task.network, getattr(parts.task, "quantization", None)
+    if not isinstance(network, SRModel) or not isinstance(mode, PostTraining):
+        return []
+    return lines(stage.choices["model"], npu_hints(trace(network)))
 
 
 def check(stage: Stage, parts: Parts) -> None:

@@ -142,11 +142,14 @@ def report(files: list[LabelledFile], size: int, options: Options, folder: Path)
     start = time.perf_counter()
     whole = packed_labelled(files, size, folder / "whole")
     seconds = time.perf_counter() - start
-    shards = packed_labelled(files, size, folder / "shards", options.shard)
+    shards = packed_labelled(files, size, folder / f"shards{size}", options.shard)
     first = max(
-        path.stat().st_size for path in (folder / "shards" / "packed").glob(f"*-{size}px*s")
+        path.stat().st_size for path in (folder / f"shards{size}" / "packed").glob("*.safetensors")
     )
-    memory = resident(lambda: packed_labelled(files, size, folder / "shards", options.shard))
+    memory = resident(
+        lambda: packed_labelled(files, size, folder / f"shards{size}", options.shard),
+        folder / f"shards{size}",
+    )
     total = KAGGLE * whole.bytes / len(files)
     print(
         f"\n{size}x{size}: packed in {seconds:.1f} s, {whole.bytes / 1e6:.2f} MB in one file "
@@ -188,23 +191,28 @@ def report(files: list[LabelledFile], size: int, options: Options, folder: Path)
     }
 
 
-def resident(open_set: Callable[[], LabelledImages]) -> dict[str, float]:
-    """Megabytes of the mapped files that are in memory, step by step."""
-    before = _resident()
+def resident(open_set: Callable[[], LabelledImages], folder: Path) -> dict[str, float]:
+    """Megabytes of the files in ``folder`` that this process has in memory, step by step.
+
+    They are pages of the files, which the system takes back when it needs memory.
+    """
     store = open_set()
-    grown = {"opened": _resident() - before}
+    grown = {"opened": _resident(folder)}
     for name, places in (("one_shard", store.shards[:1]), ("all", store.shards)):
         for pixels in places:
             pixels[:].sum()
-        grown[name] = _resident() - before
+        grown[name] = _resident(folder)
     return grown
 
 
-def _resident() -> float:
-    """Megabytes of files in this process's memory, which the system takes back when it needs it."""
-    text = Path("/proc/self/status").read_text(encoding="utf-8")
-    values = dict(line.split(":", 1) for line in text.splitlines())
-    return int(values["RssFile"].split()[0]) * 1024 / 1e6
+def _resident(folder: Path) -> float:
+    total, within = 0, False
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        if "kB" not in line:
+            within = str(folder) in line  # the head of a mapping; its sizes follow
+        elif within and line.startswith("Rss:"):
+            total += int(line.split()[1])
+    return total * 1024 / 1e6
 
 
 if __name__ == "__main__":

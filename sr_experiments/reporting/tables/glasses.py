@@ -249,7 +249,7 @@ def _columns() -> list[Column]:
         ),
         Column("paper_test", "paper: test", ".3f"),
         Column("test", "ours", ".3f", help="accuracy on the test pictures"),
-        Column("test_spread", "+-", ".3f", room=140),
+        Column("test_spread", "+-", ".3f", room=PAGE_ONLY),
         Column("balanced", "balanced", ".3f", help="mean of the classes' shares found, test"),
         Column("balanced_spread", "+-", ".3f"),
         Column("auroc", "AUROC", ".3f", room=130, help="test"),

@@ -5,6 +5,7 @@ from sr_experiments.callbacks.checkpoints import Checkpoints
 from sr_experiments.callbacks.early_stopping import EarlyStopping
 from sr_experiments.callbacks.health import Health
 from sr_experiments.callbacks.int8_drop import Int8Drop
+from sr_experiments.callbacks.perception import Perception
 from sr_experiments.callbacks.progress import EpochLines, Progress, progress_callback
 from sr_experiments.callbacks.run_record import RunRecord
 from sr_experiments.callbacks.weight_clip import WeightClip
@@ -16,6 +17,7 @@ __all__ = [
     "EpochLines",
     "Health",
     "Int8Drop",
+    "Perception",
     "Progress",
     "RunRecord",
     "WeightClip",

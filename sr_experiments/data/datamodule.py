@@ -1,12 +1,14 @@
 """The images of one experiment: what trains, what validates, what tests."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from sr_experiments.data.degradation import Degradation
 from sr_experiments.data.finding import ImageFile, find_images, set_name
 from sr_experiments.data.sampler import PatchSampler
 from sr_experiments.data.store import HighRes, PackedImages, Pair, Pairs, low_res_size, packed
@@ -37,6 +39,7 @@ class SRData:
         dihedral: Turn and mirror each crop by one of the 8 symmetries of the square.
         intensity: Factors of which each crop is multiplied by one.
         channel_shuffle: Permute the colours of each crop.
+        degradation: Options of what low-res training crops suffer besides; see `Degradation`.
         data_dir: The user's data folder.
         cache_dir: Of downloads and packed sets; None is the user's cache.
         root: The folder that the set ``folder`` means.
@@ -59,6 +62,7 @@ class SRData:
         dihedral: bool = True,
         intensity: Sequence[float] = (1.0, 0.7, 0.5),
         channel_shuffle: bool = False,
+        degradation: Mapping[str, Any] | None = None,
         data_dir: Path | str | None = None,
         cache_dir: Path | str | None = None,
         root: Path | str | None = None,
@@ -69,6 +73,7 @@ class SRData:
         self.batch_size, self.patch, self.steps_per_epoch = batch_size, patch, steps_per_epoch
         self.dihedral, self.channel_shuffle = dihedral, channel_shuffle
         self.intensity = tuple(intensity)
+        self.degradation = Degradation(**(degradation or {}))
         self.data_dir = _path(data_dir)
         self.cache_dir = _path(cache_dir) or default_cache_dir()
         self.root = _path(root)
@@ -148,7 +153,8 @@ class SRData:
         if self._sampler is None:
             self.setup()
         assert self._sampler is not None
-        return self._sampler(iteration)
+        low_res, high_res = self._sampler(iteration)
+        return self.degradation(low_res, self.seed, iteration), high_res
 
     def train_images(self) -> Sequence[Tensor]:
         """Training photos at high resolution, (3, H, W) uint8, read when asked for.

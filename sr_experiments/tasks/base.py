@@ -226,6 +226,11 @@ class SuperResolutionTask(ScheduledTask):
         """What a network makes of one 8-bit image, rounded to 8 bits."""
         return to_uint8(run(to_float(low_res).to(self.device)[None])[0]).cpu()
 
+    @torch.no_grad()
+    def picture(self, low_res: Tensor) -> Tensor:
+        """What the network that ships makes of one image, (3, H, W) uint8 in and out."""
+        return self._picture(self, low_res)
+
     def validation_step(self, index: int, batch_idx: int) -> None:
         """Score one validation image on its rounded 8-bit picture, RGB."""
         _, low_res, high_res = self.data.val_pairs()[index]

@@ -74,7 +74,7 @@ def _normalised(norm: nn.BatchNorm2d, x: Tensor) -> Tensor:
     assert norm.running_var is not None
     assert norm.num_batches_tracked is not None
     assert norm.momentum is not None
-    values = x.float()
+    values = x.to(torch.promote_types(x.dtype, torch.float32))
     moments = torch.stack([values.mean((0, 2, 3)), values.square().mean((0, 2, 3))])
     mean, square = all_reduce(moments) / processes()  # type: ignore[no-untyped-call]
     variance = (square - mean.square()).clamp(min=0)

@@ -8,6 +8,7 @@ Optimisation is manual, and with torch's own optimisers: Lightning would count t
 update the scaler of fp16 twice, refuse to clip, and step no schedule.
 """
 
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -280,9 +281,13 @@ class GANTask(SuperResolutionTask):
             self.average.update_parameters(self.network)
         if self.quantizer is not None:
             self.quantizer.advance(self._done(batch_idx + 1))
-        for config in self.trainer.lr_scheduler_configs:
-            if not isinstance(config.scheduler, ReduceLROnPlateau):
-                config.scheduler.step()
+        with warnings.catch_warnings():
+            # A network that waits for its turn has a schedule all the same, of shares of the
+            # training; torch takes that for the wrong order of calls.
+            warnings.filterwarnings("ignore", ".*lr_scheduler.step.*before.*optimizer.step")
+            for config in self.trainer.lr_scheduler_configs:
+                if not isinstance(config.scheduler, ReduceLROnPlateau):
+                    config.scheduler.step()
 
     def on_train_epoch_start(self) -> None:
         """Watch a new epoch."""

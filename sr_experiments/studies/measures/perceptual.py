@@ -14,12 +14,10 @@ import torch
 from torch import Tensor
 
 from sr_experiments.losses.features import FeatureExtractor
+from sr_experiments.perception.lpips import ALEXNET_LAYERS, fitted_weights, unit
 from sr_experiments.studies.measures.base import Measure
 
 __all__ = ["LPIPS", "FeatureDistance"]
-
-ALEXNET_LAYERS = [f"features.{index}" for index in (1, 4, 7, 9, 11)]
-EPS = 1e-8  # keeps features that are 0 everywhere from dividing by 0
 
 
 class FeatureDistance(Measure):
@@ -64,7 +62,7 @@ class FeatureDistance(Measure):
         distance = torch.zeros(len(pictures), device=pictures.device)
         found = self._features(pictures.float() / 255)
         for layer, (features, mean) in enumerate(zip(found, self._reference, strict=True)):
-            squared = (_unit(features) - _unit(mean)) ** 2
+            squared = (unit(features) - unit(mean)) ** 2
             distance += (squared * self.channel_weights(layer, squared)).sum(1).mean((1, 2))
         return distance
 
@@ -89,18 +87,5 @@ class LPIPS(FeatureDistance):
     def channel_weights(self, layer: int, like: Tensor) -> Tensor:
         """See `FeatureDistance`; the weights that Zhang et al. fitted to human judgement."""
         if self._channels is None:
-            self._channels = _fitted()
+            self._channels = fitted_weights()
         return self._channels[layer].to(like)
-
-
-def _unit(features: Tensor) -> Tensor:
-    return features / (features.square().sum(1, keepdim=True).sqrt() + EPS)
-
-
-def _fitted() -> list[Tensor]:
-    from importlib.resources import as_file, files
-
-    folder = files("torchmetrics") / "functional" / "image" / "lpips_models"
-    with as_file(folder / "alex.pth") as path:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    return [state[f"lin{layer}.model.1.weight"] for layer in range(len(ALEXNET_LAYERS))]

@@ -54,6 +54,9 @@ def _launch(words: list[str]) -> None:
         unclear = [word for word in words if not word.startswith(("-", "~")) and "=" not in word]
         if unclear:
             raise UserError(f"{unclear[0]!r} is not of the form key=value or group=option")
+        if multirun:
+            overrides = _left_to_jobs(overrides)
+            words = [*flags, *overrides]
         jobs = _grid(overrides) if multirun else [overrides]
         for job in jobs:
             plan(job)
@@ -156,6 +159,34 @@ def _sweep_by_name(words: list[str]) -> list[str]:
         return words
     rest = [word for word in words if word not in named]
     return [*rest, *(f"+sweeps={word.removeprefix('sweep=')}" for word in named), "--multirun"]
+
+
+def _left_to_jobs(overrides: list[str]) -> list[str]:
+    """Make words about something that only an axis chooses axes of one choice.
+
+    Hydra composes a sweep before its axes have values, and refuses what it does not know then.
+    """
+    from sr_experiments.configuration.compose import compose, parse
+
+    def known(words: Sequence[str]) -> bool:
+        try:
+            compose(words, hydra=True)
+        except UserError:
+            return False
+        return True
+
+    plain = [item.input_line or "" for item in parse(overrides) if not item.is_sweep_override()]
+    if known(plain):
+        return overrides
+    kept: list[str] = []
+    later = dict[str, str]()
+    for line in plain:
+        key, _, value = line.partition("=")
+        if known([*kept, line]) or value in ("", "null"):
+            kept.append(line)
+        else:
+            later[line] = f"{key}=choice({value})"
+    return [later.get(line, line) for line in overrides]
 
 
 def _grid(overrides: list[str]) -> list[list[str]]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sr_experiments.__main__ import _axes, _grid, main
+from sr_experiments.__main__ import _axes, _grid, _left_to_jobs, main
 from sr_experiments.configuration.compose import check, compose
 from sr_experiments.configuration.locations import config_dir, groups, options, sweep_dir
 from sr_experiments.configuration.stages import plan
@@ -111,6 +111,18 @@ def test_a_grid_is_the_product_of_its_axes() -> None:
         for model in ("model=xlsr", "model=espcn")
         for seed in ("seed=1", "seed=2")
     ]
+
+
+def test_words_about_what_only_a_sweep_chooses_reach_its_jobs() -> None:
+    words = ["+sweeps=minibatch", "task/metric=edges", "task.metric.sigma=2", "scale=2"]
+    wanted = ["+sweeps=minibatch", "task/metric=choice(edges)", "task.metric.sigma=choice(2)"]
+    assert _left_to_jobs(words) == [*wanted, "scale=2"]
+    jobs = _grid(_left_to_jobs(words))
+    assert len(jobs) == 3  # seeds
+    assert all({"task/metric=edges", "task.metric.sigma=2"} <= set(job) for job in jobs)
+    assert check(jobs[0]).task.metric.sigma == 2
+    known = ["+sweeps=minibatch", "experiment=minibatch/enlarger", "task/metric=edges"]
+    assert _left_to_jobs(known) == known
 
 
 def test_a_job_is_named_by_what_varies_in_its_sweep() -> None:

@@ -16,7 +16,7 @@ class MeanColour(Measure):
     """Hue, saturation and value, each in [0, 1], of the mean over all pixels."""
 
     title = "mean colour (HSV)"
-    ends = ("hue 0", "hue 1")
+    ends = ("hue 0, red", "hue 1, red again")
 
     def __call__(self, pictures: Tensor) -> Tensor:
         """See `Measure`: (N, 3)."""

@@ -125,19 +125,19 @@ def _folder(config: "DictConfig", overrides: Sequence[str]) -> str:
 
 
 def _conclude(folder: Path, words: Sequence[str]) -> None:
-    """Print the sweep's table, and write ``summary.csv``, ``.md`` and ``.html`` into its folder.
+    """Print the sweep's table, and write ``summary.csv``, ``.md``, ``.tex`` and ``.html`` into it.
 
     A sweep of a paper's table prints that as well, ours beside it.
     """
     import shlex
 
+    from sr_experiments.reporting.comparison.page import sweep_page
     from sr_experiments.reporting.tables.glasses import beside_paper
     from sr_experiments.reporting.tables.render import deliver
-    from sr_experiments.reporting.tables.sweep import sweep_table
 
     if any(folder.glob("*/summary.json")):
         command = f"python -m sr_experiments {shlex.join(words)}"
-        deliver(sweep_table(folder), command, folder)
+        sweep_page(folder, command)
         paper = beside_paper(folder)
         if paper is not None:
             deliver(paper, command, folder)

@@ -13,6 +13,7 @@ from sr_experiments.configuration.verbs import parse, run_verb
 from sr_experiments.errors import UserError
 
 if TYPE_CHECKING:
+    from sr_experiments.reporting.comparison.members import Member
     from sr_experiments.reporting.tables.measured import Entry
     from sr_experiments.reporting.tables.table import Table
     from sr_experiments.reporting.tables.trained import TrainedRun
@@ -33,7 +34,9 @@ class Options(DataOptions):
       python -m sr_experiments.report table=glasses runs=[outputs/glasses_folds]
       python -m sr_experiments.report table=minibatch runs=[outputs/minibatch]
       python -m sr_experiments.report figure=glasses_11 runs=outputs
-      python -m sr_experiments.report runs=outputs/xlsr-x3
+      python -m sr_experiments.report runs=outputs/xlsr-x3/2026-11-21_10-00-00
+      python -m sr_experiments.report runs=[outputs/zoo,outputs/xlsr-x3]
+      python -m sr_experiments.report runs=[first_run,second_run] data=[set5,set14] pictures=5
 
     table          zoo: every network of conf/model with parameters, operations, size, time and
                    receptive field; xlsr_1 to xlsr_5: the tables of the XLSR paper;
@@ -45,17 +48,19 @@ class Options(DataOptions):
     figure         xlsr_4: crops where INT8 changes colours, as figure 4 of the XLSR paper;
                    glasses_10, glasses_11: the glasses paper's curves of loss and accuracy, over
                    100 epochs and of its three models
-    runs           run folder or [folders], also of many runs, such as a sweep's; without table
-                   and figure, their report.html is made again
+    runs           run folder or [folders], also of many runs, such as a sweep's. Without table and
+                   figure: of one run, its report.html is made again; of several, one page of them
+                   all, and their table as .csv, .md and .tex; of two, picture by picture
     models         only these networks, for table=zoo
     scale          enlargement, for table=zoo
     repeats        timed runs of each network, for table=zoo and mobile_ai_2022; 0 times nothing
-    data           set or [sets] of the figure; or the one that the runs of mobile_ai_2022 and
-                   xlsr_3 were tested on; null: div2k, or what they have in common
-    pictures       strips of each set, the worst first, for the figure
+    data           set or [sets] of the figure, or that the runs of the page are scored on now; or
+                   the one that the runs of mobile_ai_2022 and xlsr_3 were tested on; null: div2k,
+                   or what they have in common, or what each run kept
+    pictures       strips of each set, the worst first, for the figure; or in the page's slider
     root           folder of images that data=folder means
     threads        CPU threads; null: all
-    output         folder; tables write <table>.csv, .md and .html and replace earlier ones
+    output         folder; tables write <table>.csv, .md, .tex and .html over earlier ones
     data_dir       folder of the data sets (SR_DATA_DIR)
     cache_dir      packed and downloaded sets (SR_CACHE_DIR); null: the user's cache folder
     """
@@ -72,6 +77,7 @@ class Options(DataOptions):
     output: str = "outputs/reports"
 
 
+PAGE = {"runs", "data", "root", "pictures"}
 COMMON = {"threads", "output", "data_dir", "cache_dir"}
 TABLES = {
     "zoo": {"models", "scale", "repeats"},
@@ -108,13 +114,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     if options.table in OF_SUMMARIES:
         OF_SUMMARIES[options.table](options, words)
         return
+    if options.table is None and options.figure is None:
+        _page(options, words)
+        return
     runs, unfinished = find_runs(_names("runs", options.runs) or [])
     threads = options.threads or usable_cores()
     if options.figure is not None:
         _figure(options, runs, threads)
-        return
-    if options.table is None:
-        _pages(runs, unfinished)
         return
     import torch
     from rich.console import Console
@@ -139,7 +145,7 @@ def _check(options: Options) -> None:
     ):
         if value is not None and value not in known:
             raise UserError(f"{key}={value} does not exist\n  known: {', '.join(known)}")
-    wanted = {"runs"}
+    wanted = PAGE
     asked = "runs="
     if options.table is not None:
         wanted, asked = TABLES[options.table], f"table={options.table}"
@@ -314,15 +320,58 @@ def _figure(options: Options, runs: "list[TrainedRun]", threads: int) -> None:
         print(f"not at hand: {name.partition(':')[0]}")
 
 
-def _pages(runs: "list[TrainedRun]", unfinished: dict[str, str]) -> None:
-    """Make the page of each run again."""
-    from sr_experiments.reporting.page import write_page
-    from sr_experiments.reporting.run_folder import RunFolder
+def _page(options: Options, words: Sequence[str]) -> None:
+    """One run's own page again, or one page of several."""
+    from sr_experiments.reporting.comparison.members import gather
+    from sr_experiments.reporting.comparison.page import deliver_page
 
-    for run in runs:
-        print(f"written: {write_page(RunFolder(run.path))}")
-    for path, status in unfinished.items():
-        print(f"left out, {status}: {path}")
+    folders = _names("runs", options.runs) or []
+    members = gather(folders)
+    if len(members) == 1 and options.data is None:
+        from sr_experiments.reporting.page import write_page
+
+        (member,) = members
+        if not member.finished:
+            raise UserError(f"runs={folders[0]} is {member.summary.get('status', 'damaged')}")
+        print(f"written: {write_page(member.folder)}")
+        return
+    if options.data is not None:
+        members = _scored(options, members)
+    title = ", ".join(Path(name).expanduser().resolve().name for name in folders)
+    command = f"python -m sr_experiments.report {shlex.join(words)}"
+    output = Path(options.output).expanduser()
+    deliver_page(members, "report", title, command, output, options.pictures)
+
+
+def _scored(options: Options, members: "list[Member]") -> "list[Member]":
+    """The finished ones on the sets of ``data=``."""
+    from functools import partial
+
+    from rich.console import Console
+
+    from sr_experiments.configuration.options import SourceOptions
+    from sr_experiments.configuration.trained import find
+    from sr_experiments.deploy.scoring import predict_image
+    from sr_experiments.reporting.comparison.measured import measure
+    from sr_experiments.reporting.evaluation import load_sets
+
+    specs = set_list(options.data) or []
+    places = {"data_dir": options.data_dir, "cache_dir": options.cache_dir, "root": options.root}
+    done = []
+    with Console(highlight=False).status("") as status:
+        for member in members:
+            if not member.finished or member.scale is None:
+                done.append(member)
+                continue
+            trained = find(SourceOptions(run=str(member.folder.path)), threads=options.threads)
+            runtimes = {"fp32": trained.open("torch")}
+            runtimes |= {kind: trained.open(kind) for kind in trained.files if kind != "fp32"}
+            predictors = {kind: partial(predict_image, run) for kind, run in runtimes.items()}
+            sets, _ = load_sets(specs, member.scale, optional=False, **places)
+            done.append(
+                measure(member, predictors, sets, options.pictures, lambda it: status.update(it))
+            )
+    return done
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 from skimage.data import coffee
 
+from sr_experiments import evaluate
 from sr_experiments.errors import UserError
 from sr_experiments.report import main
 from sr_experiments.reporting.run_folder import RunFolder
@@ -179,3 +180,20 @@ def test_what_is_not_known_is_refused_with_what_is(
         main([*words, f"output={tmp_path}/out"])
     assert message in str(caught.value)
     assert not (tmp_path / "out").exists()
+
+
+def test_runs_are_scored_anew_on_the_sets_that_are_named(
+    run: Path, tmp_path: Path, cache_dir: Path
+) -> None:
+    (tmp_path / "mine").mkdir()
+    Image.fromarray(coffee()[90:240, 200:410]).save(tmp_path / "mine" / "cup.png")
+    places = ["data=folder", f"root={tmp_path}/mine", f"cache_dir={cache_dir}"]
+    main([f"runs=[{run}]", f"output={tmp_path}/out", *places])
+    evaluate.main([f"run={run}", f"output={tmp_path}/scores.csv", *places])
+    with (tmp_path / "scores.csv").open(encoding="utf-8") as lines:
+        expected = {row["runtime"]: float(row["psnr_y"]) for row in csv.DictReader(lines)}
+    with (tmp_path / "out" / "report.csv").open(encoding="utf-8") as lines:
+        (row,) = csv.DictReader(lines)
+    for kind, title in (("bicubic", "bicubic"), ("fp32", "FP32"), ("int8", "INT8")):
+        assert float(row[f"test folder {title}"]) == pytest.approx(expected[kind], abs=1e-6)
+    assert 'class="slider"' in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections.abc import Callable
 from pathlib import Path
 
 from rich import box
@@ -12,6 +13,7 @@ from rich.table import Table as RichTable
 from sr_experiments.files import write_atomic
 from sr_experiments.reporting import environment
 from sr_experiments.reporting.tables.html import as_html
+from sr_experiments.reporting.tables.latex import as_latex
 from sr_experiments.reporting.tables.table import BAD, GOOD, Column, Origin, Table
 
 FILE_WIDTH = 160  # characters, where the output is no terminal
@@ -98,8 +100,14 @@ def _safe(text: str) -> str:
     return text.replace("\n", " ").replace("|", "\\|").replace("<", "&lt;").replace("*", "\\*")
 
 
-def write_table(table: Table, origin: Origin, folder: Path) -> list[Path]:
-    """Write CSV, Markdown and HTML files, replacing those of an earlier table of that name.
+def write_table(table: Table, origin: Origin, folder: Path, page: str | None = None) -> list[Path]:
+    """Write CSV, Markdown, LaTeX and HTML files, replacing earlier ones of that name.
+
+    Args:
+        table: What to write.
+        origin: How it was made.
+        folder: Where to.
+        page: HTML that says more than the table alone; None: `as_html`.
 
     Returns:
         Their paths; the page is last.
@@ -107,7 +115,8 @@ def write_table(table: Table, origin: Origin, folder: Path) -> list[Path]:
     made = {
         "csv": as_csv(table),
         "md": as_markdown(table, origin),
-        "html": as_html(table, origin),
+        "tex": as_latex(table, origin),
+        "html": as_html(table, origin) if page is None else page,
     }
     paths = [folder / f"{table.name}.{suffix}" for suffix in made]
     for path, text in zip(paths, made.values(), strict=True):
@@ -115,15 +124,22 @@ def write_table(table: Table, origin: Origin, folder: Path) -> list[Path]:
     return paths
 
 
-def deliver(table: Table, command: str, folder: Path) -> None:
+def deliver(
+    table: Table,
+    command: str,
+    folder: Path,
+    page: Callable[[Table, Origin], str] | None = None,
+) -> None:
     """Print a table and write its files.
 
     Args:
         table: What to show.
         command: What to type to make it again.
         folder: Where the files go.
+        page: Makes HTML that says more than the table alone.
     """
     origin = Origin(command, environment.describe())
     print_table(table, origin, Console(highlight=False))
-    for path in write_table(table, origin, folder):
+    text = None if page is None else page(table, origin)
+    for path in write_table(table, origin, folder, text):
         print(f"written: {path}")

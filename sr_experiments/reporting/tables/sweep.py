@@ -4,11 +4,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sr_experiments.errors import UserError
-from sr_experiments.reporting.run_folder import RunFolder
+from sr_experiments.reporting.comparison.members import Member, jobs_of
+from sr_experiments.reporting.papers import MOBILE_AI_2022, MOBILE_AI_2022_REPORT
+from sr_experiments.reporting.published import Figure, published
 from sr_experiments.reporting.tables.table import BAD, GOOD, PAGE_ONLY, Cell, Column, Row, Table
 
 FINISHED = "finished"
+CHALLENGE_SCALE = 3
+REPORT = f"on DIV2K: {MOBILE_AI_2022_REPORT}, table 1"
 LOWER_IS_BETTER = ("loss", "error", "distance")
 
 
@@ -22,36 +25,42 @@ def sweep_table(folder: Path, name: str = "summary") -> Table:
     Raises:
         UserError: It is not there, or holds no job.
     """
-    if not folder.is_dir():
-        raise UserError(f"runs={folder}: there is no such folder")
-    jobs = sorted(path.parent for path in folder.glob("*/summary.json"))
-    if not jobs:
-        raise UserError(f"runs={folder}: no job in it, that is no folder with a summary.json")
-    rows = [_row(path.name, RunFolder(path).summary()) for path in jobs]
+    return jobs_table(jobs_of(folder), name, f"Sweep {folder.name}")
+
+
+def jobs_table(jobs: Sequence[Member], name: str, title: str) -> Table:
+    """A row per run, the best first, beside what papers print of its network.
+
+    Args:
+        jobs: At least one, finished or not.
+        name: Stem of the table's files.
+        title: Its heading.
+    """
+    rows = [_row(job) for job in jobs]
     measured = [key for key in _keys(rows) if key.startswith("test ")]
-    best_by = next((key for key in measured if key.endswith(" INT8")), None)
-    best_by = best_by or next((key for key in measured if not key.endswith(" bicubic")), None)
+    best_by = best_key(rows)
     rows.sort(key=lambda row: _rank(row, best_by))
     finished = sum(row["status"] == FINISHED for row in rows)
-    about = f"{len(rows)} jobs in {folder.name}, {finished} finished."
+    about = f"{len(rows)} runs, {finished} finished."
     if best_by is not None:
         about += f" The best first, by {best_by.removeprefix('test ')}."
     return Table(
         name=name,
-        title=f"Sweep {folder.name}",
+        title=title,
         about=about,
-        columns=list(_columns(measured)),
+        columns=list(_columns(_keys(rows))),
         groups=[rows],
-        notes=list(_notes(measured)),
+        notes=list(_notes(jobs, measured)),
     )
 
 
-def _row(name: str, summary: Mapping[str, Any]) -> dict[str, Cell]:
+def _row(job: Member) -> dict[str, Cell]:
     """What a summary says of a job; text of every kind comes from whoever wrote the folder."""
+    summary = job.summary
     train = _mapping(summary.get("train"))
     latency = _mapping(summary.get("latency_ms"))
     row: dict[str, Cell] = {
-        "job": name,
+        "job": job.label,
         "status": str(summary.get("status", "damaged")),
         "params": _number(summary.get("params")),
         "steps": _number(train.get("steps")),
@@ -62,7 +71,29 @@ def _row(name: str, summary: Mapping[str, Any]) -> dict[str, Cell]:
     }
     size = _number(summary.get("tflite_bytes"))
     row["kib"] = None if size is None else size / 1024
-    return row | dict(_scores(_mapping(summary.get("test"))))
+    test = _mapping(summary.get("test"))
+    for figure in figures(job):
+        row[f"printed {figure.set_name}"] = figure.psnr
+    for entry in MOBILE_AI_2022:
+        if entry.model == summary.get("model") and job.scale == CHALLENGE_SCALE:
+            row |= {"printed drop": entry.drop, "printed kib": entry.kilobytes}
+    return row | dict(_scores(test))
+
+
+def figures(job: Member) -> list[Figure]:
+    """Luma PSNR that papers print of the job's network, on the sets it was tested on."""
+    sets = _mapping(job.summary.get("test"))
+    if job.scale is None:
+        return []
+    found = [figure for name in sets for figure in published(job.network, name, job.scale)]
+    return [figure for figure in found if not figure.rgb and not figure.int8]
+
+
+def best_key(rows: Sequence[Row]) -> str | None:
+    """The column that says which job is best: of an INT8 file if there is one."""
+    measured = [key for key in _keys(rows) if key.startswith("test ")]
+    int8 = next((key for key in measured if key.endswith(" INT8")), None)
+    return int8 or next((key for key in measured if not key.endswith(" bicubic")), None)
 
 
 def _scores(test: Mapping[str, Any]) -> Iterator[tuple[str, Cell]]:
@@ -77,18 +108,23 @@ def _scores(test: Mapping[str, Any]) -> Iterator[tuple[str, Cell]]:
                 yield f"test {name} {title}", _number(scores.get("psnr_y"))
 
 
-def _columns(measured: Sequence[str]) -> Iterator[Column]:
+def _columns(keys: Sequence[str]) -> Iterator[Column]:
     yield Column("job", "job")
     yield Column("status", "status", judge=lambda cell: GOOD if cell == FINISHED else BAD)
-    for key in measured:
+    for key in (key for key in keys if key.startswith("test ")):
         yield Column(
             key,
             key.removeprefix("test "),
             ".2f" if _in_decibels(key) else ".4f",
             room=PAGE_ONLY if key.endswith(" bicubic") else 0,
         )
+        printed = f"printed {key.removeprefix('test ').removesuffix(' FP32')}"
+        if key.endswith(" FP32") and printed in keys:
+            yield Column(printed, printed, ".2f", room=PAGE_ONLY, help="FP32, in papers")
     yield Column("drop", "drop, dB", "+.3f", help="FP32 less INT8 on the validation images, RGB")
+    yield Column("printed drop", "printed drop", "+.2f", room=PAGE_ONLY, help=REPORT)
     yield Column("kib", "KiB", ".1f", help="of the INT8 file")
+    yield Column("printed kib", "printed KiB", ",d", room=PAGE_ONLY, help=REPORT)
     yield Column(
         "ms", "ms", ".1f", room=120, help="LiteRT INT8, 640x360, median when the job ended"
     )
@@ -98,9 +134,15 @@ def _columns(measured: Sequence[str]) -> Iterator[Column]:
     yield Column("reason", "why not finished")
 
 
-def _notes(measured: Sequence[str]) -> Iterator[str]:
+def _notes(jobs: Sequence[Member], measured: Sequence[str]) -> Iterator[str]:
     if any(key.endswith(" bicubic") for key in measured):
         yield "Luma PSNR in dB, border of the scale cut, mean over the images of a set."
+    sources = dict.fromkeys(figure.source for job in jobs for figure in figures(job))
+    if sources:
+        yield (
+            f"Printed PSNR: {'; '.join(sources)}. Of networks trained on other data and for "
+            "longer, unless the runs' own commands say otherwise."
+        )
 
 
 def _rank(row: Row, best_by: str | None) -> tuple[bool, float, str]:

@@ -9,6 +9,7 @@ import pytest
 from rich.console import Console
 
 from sr_experiments.reporting.tables.html import as_html
+from sr_experiments.reporting.tables.latex import as_latex
 from sr_experiments.reporting.tables.render import as_csv, as_markdown, print_table, write_table
 from sr_experiments.reporting.tables.table import BAD, PAGE_ONLY, Column, Origin, Table
 
@@ -67,6 +68,16 @@ def test_markdown_has_the_table_the_machine_and_the_command() -> None:
         assert expected in text
 
 
+def test_latex_takes_text_as_text_and_has_the_digits_of_the_page() -> None:
+    title = "50 % of {A_1} & more"
+    lines = as_latex(Table("t_1", title, "About.", TABLE.columns, TABLE.groups), ORIGIN).split("\n")
+    assert r"\caption{50 \% of \{A\_1\} \& more. About.}" in lines
+    assert r"\begin{tabular}{lrl}" in lines
+    assert r"\textless{}script\textgreater{}a\textbar{}b* & 9.1 & long \\" in lines
+    assert r"c & large &  \\" in lines
+    assert lines[0] == f"% {ORIGIN.command}"
+
+
 def test_page_needs_no_server_and_takes_text_as_text() -> None:
     page = Page(as_html(TABLE, ORIGIN))
     assert page.cells[0] == "<script>a|b*"
@@ -98,5 +109,5 @@ def test_terminal_leaves_out_what_has_no_room_and_says_where_it_was_made(width: 
 def test_files_of_a_table_are_replaced(tmp_path: Path) -> None:
     (tmp_path / "small.csv").write_text("old")
     paths = write_table(TABLE, ORIGIN, tmp_path / "new")
-    assert [path.name for path in paths] == ["small.csv", "small.md", "small.html"]
+    assert [path.name for path in paths] == ["small.csv", "small.md", "small.tex", "small.html"]
     assert write_table(TABLE, ORIGIN, tmp_path)[0].read_text() == as_csv(TABLE)

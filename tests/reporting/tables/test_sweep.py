@@ -28,7 +28,7 @@ def test_jobs_stand_from_the_best_int8_file_down_and_unfinished_ones_last(tmp_pa
     assert [row["job"] for row in table.rows] == ["seed=2", "seed=1", "seed=3"]
     assert table.rows[0]["kib"] == 36
     assert table.rows[2]["reason"] == "the loss term mse became nan"
-    assert "3 jobs" in table.about
+    assert "3 runs" in table.about
     assert "2 finished" in table.about
 
 

@@ -3,8 +3,8 @@
     python benchmarks/glasses_store.py [data=gan_faces] [sizes=[32,64,128]] [side=1024] [runs=5]
 
 The files are the set's own, enlarged to ``side`` pixels and saved as PNG first, because Kaggle's
-faces are PNG of 1024 pixels (``side=null`` reads the files as they are); a set that has fewer than
-``count`` shows its files again. For each size: time to pack; bytes on disk in one file and of a
+faces are PNG of 1024 pixels (``side=null`` reads the files as they are); ``different`` files stand
+for ``count`` pictures. For each size: time to pack; bytes on disk in one file and of a
 shard of 450, beside the TFRecord shard of the glasses paper; pages of the shards that are in
 memory once one, then all, have been read; and images per second of every way, batches of
 32 in random order: median of the runs, with their least and greatest. ``output=`` writes all of it
@@ -49,7 +49,8 @@ class Options:
     data       an option of the group data that holds labelled pictures
     sizes      height and width of the packed pictures, one after the other
     side       height and width of the PNG files that are read; null: the files as they are
-    count      pictures
+    different  pictures of the set, at most, that become files
+    count      pictures that are packed and read: those files, again and again
     shard      pictures per shard
     runs       timed runs, of which the median counts
     threads    CPU threads
@@ -59,6 +60,7 @@ class Options:
     data: str = "gan_faces"
     sizes: list[int] = field(default_factory=lambda: [32, 64, 128])
     side: int | None = 1024
+    different: int = 100
     count: int = 900
     shard: int = 450
     runs: int = 5
@@ -93,7 +95,7 @@ def main(words: list[str] | None = None) -> None:
     )
     data = instantiate(config.data, _convert_="all")
     assert isinstance(data, LabelledData)
-    found = data.listed()[: options.count]
+    found = data.listed()[: min(options.different, options.count)]
     machine = environment.describe()
     print(
         f"{environment.cpu()['model']}, {options.threads} thread(s), {options.count} pictures, "
@@ -142,12 +144,13 @@ def report(files: list[LabelledFile], size: int, options: Options, folder: Path)
     start = time.perf_counter()
     whole = packed_labelled(files, size, folder / "whole")
     seconds = time.perf_counter() - start
-    shards = packed_labelled(files, size, folder / f"shards{size}", options.shard)
+    small = shrunk(files, whole, folder / f"small{size}")
+    shards = packed_labelled(small, size, folder / f"shards{size}", options.shard)
     first = max(
         path.stat().st_size for path in (folder / f"shards{size}" / "packed").glob("*.safetensors")
     )
     memory = resident(
-        lambda: packed_labelled(files, size, folder / f"shards{size}", options.shard),
+        lambda: packed_labelled(small, size, folder / f"shards{size}", options.shard),
         folder / f"shards{size}",
     )
     total = KAGGLE * whole.bytes / len(files)
@@ -167,7 +170,7 @@ def report(files: list[LabelledFile], size: int, options: Options, folder: Path)
                 .float()
                 .div_(255)
             ),
-            2,
+            1,
         ),
         "shards": (lambda indices: shards.pixels(indices).float().div_(255), 100),
         "packed": (lambda indices: whole.pixels(indices).float().div_(255), 200),
@@ -189,6 +192,18 @@ def report(files: list[LabelledFile], size: int, options: Options, folder: Path)
         "memory_mb": memory,
         "images_per_second": rates,
     }
+
+
+def shrunk(files: list[LabelledFile], store: LabelledImages, folder: Path) -> list[LabelledFile]:
+    """The packed pictures as files, so that packing them again as shards decodes little."""
+    folder.mkdir()
+    small = []
+    for index, file in enumerate(files):
+        pixels = store.pixels(torch.tensor([index]))[0].permute(1, 2, 0).contiguous().numpy()
+        path = folder / f"{index}.png"
+        Image.fromarray(pixels).save(path)
+        small.append(LabelledFile(file.name, path, file.label))
+    return small
 
 
 def resident(open_set: Callable[[], LabelledImages], folder: Path) -> dict[str, float]:

@@ -243,12 +243,12 @@ def _columns() -> list[Column]:
         Column("study", "study", room=180),
         Column("row", "row"),
         Column("paper_val", "paper: validation", ".4f"),
-        Column("val", "ours", ".4f", help="accuracy on the validation pictures"),
+        Column("val", "ours: validation", ".4f", help="accuracy on the validation pictures"),
         Column(
             "val_spread", "+-", ".4f", help="sample standard deviation of the value to the left"
         ),
         Column("paper_test", "paper: test", ".3f"),
-        Column("test", "ours", ".3f", help="accuracy on the test pictures"),
+        Column("test", "ours: test", ".3f", help="accuracy on the test pictures"),
         Column("test_spread", "+-", ".3f", room=PAGE_ONLY),
         Column("balanced", "balanced", ".3f", help="mean of the classes' shares found, test"),
         Column("balanced_spread", "+-", ".3f"),
@@ -259,10 +259,10 @@ def _columns() -> list[Column]:
         Column("calibration", "calibration", ".3f", room=PAGE_ONLY, help="error, test"),
         Column("calibration_spread", "+-", ".3f", room=PAGE_ONLY),
         Column("paper_loss", "paper: loss", ".3f", room=110),
-        Column("loss", "ours", ".3f", room=110, help="on the test pictures"),
+        Column("loss", "ours: loss", ".3f", room=110, help="on the test pictures"),
         Column("loss_spread", "+-", ".3f", room=PAGE_ONLY),
         Column("paper_seconds", "paper: s", ".1f", room=140),
-        Column("seconds", "ours, s", ".1f", room=140, help="of training, on this CPU"),
+        Column("seconds", "ours: s", ".1f", room=140, help="of training, on this CPU"),
         Column("runs", "runs", "d", room=150),
         Column("data", "our data", room=120),
     ]

@@ -23,6 +23,7 @@ class Options(DataOptions, RuntimeOptions):
       python -m sr_experiments.evaluate file=someone_elses.tflite data=set5
       python -m sr_experiments.evaluate model=bicubic scale=2 data=[set5,set14]
       python -m sr_experiments.evaluate run=... data=folder root=my_photos output=mine.csv
+      python -m sr_experiments.evaluate run=... data=set5 perception=true weights_dir=weights
 
     run            run folder: its FP32 network and its INT8 file are scored
     file           or a .tflite (also of others), .onnx or .safetensors file
@@ -33,6 +34,11 @@ class Options(DataOptions, RuntimeOptions):
     runtime        only int8, fp16, fp32 (LiteRT), torch, torch_fp16 or onnx
     self_ensemble  mean over the 8 orientations of each image: 8 times as slow, a little better
     per_image      a row per image; null: for small sets
+    perception     a second table: LPIPS, DISTS and distances in MobileNetV2, mean over images
+    weights_dir    folder with files that begin with alexnet, vgg16 and mobilenet_v2, for those;
+                   null: torchvision's hub
+    halves         the weights of MobileNetV2 there are used to pixels in -1..1, as TFLite's are,
+                   and not to ImageNet's mean and deviation
     output         .json or .csv file for the scores of every image
     overwrite      replace output when it is there already
     threads        CPU threads; null: all
@@ -44,6 +50,9 @@ class Options(DataOptions, RuntimeOptions):
     data: Any = None
     self_ensemble: bool = False
     per_image: bool | None = None
+    perception: bool = False
+    weights_dir: str | None = None
+    halves: bool = False
     output: str | None = None
     overwrite: bool = False
 
@@ -72,6 +81,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     result = evaluation.Evaluation(trained.label, _network_name(trained), scale, missing=missing)
     predictors = {key: _predictor(runtime, options) for key, runtime in runtimes.items()}
+    looks = dict(predictors)
     if result.network == "Bicubic" and not options.self_ensemble:
         predictors = {}  # the table starts with it anyway
     console = Console()
@@ -82,6 +92,11 @@ def main(argv: Sequence[str] | None = None) -> None:
                 pairs, predictors, scale, partial(progress.advance, task)
             )
     evaluation.print_evaluation(result, options.per_image, console)
+    if options.perception:
+        from sr_experiments.reporting import looking
+
+        metrics = looking.metrics(options.weights_dir, halves=options.halves)
+        looking.print_looks(looking.compare(sets, looks, scale, metrics), console)
     if output is not None:
         if output.suffix.lower() == ".csv":
             write_atomic(output, as_csv(result.label, scale, result.sets))

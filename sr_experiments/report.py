@@ -34,6 +34,8 @@ class Options(DataOptions):
       python -m sr_experiments.report table=glasses runs=[outputs/glasses_folds]
       python -m sr_experiments.report table=minibatch runs=[outputs/minibatch]
       python -m sr_experiments.report figure=glasses_11 runs=outputs
+      python -m sr_experiments.report table=swift_srgan_2 runs=outputs/swift_srgan-small
+      python -m sr_experiments.report table=swift_srgan_3 repeats=30 device=cuda
       python -m sr_experiments.report runs=outputs/xlsr-x3/2026-11-21_10-00-00
       python -m sr_experiments.report runs=[outputs/zoo,outputs/xlsr-x3]
       python -m sr_experiments.report runs=[first_run,second_run] data=[set5,set14] pictures=5
@@ -45,15 +47,19 @@ class Options(DataOptions):
                    sweep whose folder is runs=; glasses: the tables of the glasses paper;
                    minibatch, minibatch_policies: the mini-batch paper's findings, and training on
                    the batches that it recommends
+                   swift_srgan_2, swift_srgan_3: PSNR, time and memory of the Swift-SRGAN paper
     figure         xlsr_4: crops where INT8 changes colours, as figure 4 of the XLSR paper;
                    glasses_10, glasses_11: the glasses paper's curves of loss and accuracy, over
                    100 epochs and of its three models
     runs           run folder or [folders], also of many runs, such as a sweep's. Without table and
                    figure: of one run, its report.html is made again; of several, one page of them
                    all, and their table as .csv, .md and .tex; of two, picture by picture
-    models         only these networks, for table=zoo
+    models         only these networks, for table=zoo and swift_srgan_3
     scale          enlargement, for table=zoo
-    repeats        timed runs of each network, for table=zoo and mobile_ai_2022; 0 times nothing
+    repeats        timed runs of each network, for table=zoo and mobile_ai_2022, where 0 times
+                   nothing, and swift_srgan_3
+    patience       seconds after which one run of a slow network is enough, for swift_srgan_3
+    device         cpu or cuda, for swift_srgan_3
     data           set or [sets] of the figure, or that the runs of the page are scored on now; or
                    the one that the runs of mobile_ai_2022 and xlsr_3 were tested on; null: div2k,
                    or what they have in common, or what each run kept
@@ -71,6 +77,8 @@ class Options(DataOptions):
     models: Any = None
     scale: int = 3
     repeats: int = 10
+    patience: float = 60.0
+    device: str = "cpu"
     data: Any = None
     pictures: int = 3
     threads: int | None = None
@@ -88,6 +96,8 @@ TABLES = {
     "xlsr_5": {"runs"},
     "quantization": {"runs"},
     "mobile_ai_2022": {"runs", "data", "root", "repeats"},
+    "swift_srgan_2": {"runs"},
+    "swift_srgan_3": {"models", "repeats", "patience", "device"},
     "sweep": {"runs"},
     "glasses": {"runs"},
     "minibatch": {"runs"},
@@ -208,6 +218,12 @@ def _table(
 
         return xlsr_1(_entry)
     places = {"data_dir": options.data_dir, "cache_dir": options.cache_dir}
+    if options.table == "swift_srgan_2":
+        from sr_experiments.reporting.tables import swift_srgan_2
+
+        return swift_srgan_2.table(runs, unfinished)
+    if options.table == "swift_srgan_3":
+        return _swift_srgan_3(options, threads, advance)
     if options.table == "xlsr_4":
         from sr_experiments.reporting.tables import xlsr_4
 
@@ -234,6 +250,21 @@ def _table(
     bicubic = mobile_ai.bicubic_on(spec, **places, root=options.root)
     times = mobile_ai.time_files(chosen, threads, options.repeats, advance)
     return mobile_ai.table(chosen, spec, bicubic, runs, unfinished, times, threads)
+
+
+def _swift_srgan_3(options: Options, threads: int, advance: Callable[[str], None]) -> "Table":
+    from sr_experiments.configuration.networks import network
+    from sr_experiments.reporting.tables import swift_srgan_2, swift_srgan_3
+
+    return swift_srgan_3.table(
+        lambda name: network(name, swift_srgan_2.SCALE),
+        device=options.device,
+        threads=threads,
+        repeats=max(1, options.repeats),
+        patience=options.patience,
+        models=_names("models", options.models),
+        advance=advance,
+    )
 
 
 def _glasses(options: Options, words: Sequence[str]) -> None:

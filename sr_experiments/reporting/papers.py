@@ -7,6 +7,8 @@ Sources:
   Resolution for Mobile Devices", 2021, arXiv:2105.10288, tables 1 to 5.
 - Mobile AI 2022: Ignatov et al., "Efficient and Accurate Quantized Image Super-Resolution on
   Mobile NPUs, Mobile AI & AIM 2022 challenge: Report", arXiv:2211.05910, table 1.
+- Swift-SRGAN: Krishnan and Krishnan, "SwiftSRGAN - Rethinking Super-Resolution for Efficient and
+  Real-time Inference", 2021, arXiv:2111.14320, tables II and III (which its text swaps).
 """
 
 from dataclasses import dataclass
@@ -53,6 +55,20 @@ XLSR_TABLE_5 = {
     "FSRCNN": (29.67, 21.95, 7.72),
     "ESPCN": (29.54, 23.93, 5.61),
     "XLSR": (30.10, 29.82, 0.28),
+}
+
+SWIFT_SRGAN_PAPER = "Swift-SRGAN paper (Krishnan and Krishnan, 2021)"
+
+# Table II: PSNR and SSIM at x4. Its second row of ESRGAN says Set5 where Set14 is meant.
+SWIFT_SRGAN_TABLE_2: dict[str, dict[str, tuple[float, float]]] = {
+    "set5": {"ESRGAN": (32.7, 0.9011), "SRGAN": (29.40, 0.8501), "Swift-SRGAN": (25.13, 0.7940)},
+    "set14": {"ESRGAN": (28.7, 0.7917), "SRGAN": (26.02, 0.7397), "Swift-SRGAN": (23.29, 0.7012)},
+}
+
+# Table III: milliseconds for one frame on a Tesla K80, by height and width of the low-res frame.
+SWIFT_SRGAN_TABLE_3: dict[tuple[int, int], dict[str, float]] = {
+    (270, 480): {"SRGAN": 812, "ESRGAN": 974, "Swift-SRGAN": 5.605},
+    (540, 960): {"SRGAN": 1210, "ESRGAN": 1330, "Swift-SRGAN": 16.18},
 }
 
 

@@ -1,0 +1,226 @@
+"""``table=swift_srgan_3``: time and memory of one frame of SRGAN, ESRGAN and Swift-SRGAN.
+
+Neither depends on what a network has learnt, so seeded random weights do. Every runtime is first
+asked for a small picture, which must have the right size and more than one colour. A device is
+waited for before the clock is read, and all runtimes of one frame are timed in turn.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+
+from sr_experiments.deploy.latency import Latency, compare_latency
+from sr_experiments.deploy.memory import peak_memory
+from sr_experiments.deploy.runtimes import LiteRTRuntime, Runtime
+from sr_experiments.deploy.tflite import float_model
+from sr_experiments.deploy.torch_runtime import TorchRuntime
+from sr_experiments.errors import UserError
+from sr_experiments.models import collapse
+from sr_experiments.quantization.trace import trace
+from sr_experiments.reporting.papers import SWIFT_SRGAN_PAPER, SWIFT_SRGAN_TABLE_3
+from sr_experiments.reporting.tables.measured import Entry, count, int8_file
+from sr_experiments.reporting.tables.swift_srgan_2 import NETWORKS, SCALE
+from sr_experiments.reporting.tables.table import Cell, Column, Row, Table
+
+FEW = 30  # runs below which a row says how many there were
+WARMUP = 1
+SIDE = 24  # of the picture that each runtime is checked with
+MIB = 1024**2
+LIBRARIES = ("torch", "sr_experiments.deploy.litert")
+
+COLUMNS = (
+    Column("frame", "frame"),
+    Column("method", "method"),
+    Column("paper_ms", "paper ms", ".4g", "on a Tesla K80"),
+    Column("runtime", "runtime"),
+    Column("ms", "our ms", ".1f", "median"),
+    Column("spread", "spread", ".1f", "interquartile range, ms", room=120),
+    Column("runs", "runs", "d", room=120),
+    Column("slower", "times Swift", ".1f", "times the median of Swift-SRGAN in that runtime"),
+    Column("memory", "MiB", ",.0f", "peak beyond the libraries; on a GPU, of its memory"),
+    Column("parameters", "parameters", ",d"),
+    Column("gmacs", "GMAC", ",.0f", "multiply-accumulates of the frame, in thousands of millions"),
+)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A way to run a network.
+
+    Attributes:
+        name: What the table calls it.
+        open: Makes the runtime of an entry.
+    """
+
+    name: str
+    open: Callable[[Entry], Runtime]
+
+
+def kinds(device: str, threads: int) -> list[Kind]:
+    """FP32, half precision and INT8 as the device has them.
+
+    Args:
+        device: ``cpu`` or ``cuda``.
+        threads: CPU threads.
+    """
+    eager = [
+        Kind(f"{name} torch {device}", partial(_torch, device, half))
+        for name, half in (("FP32", False), ("FP16", True))
+    ]
+    files = [
+        Kind("FP32 LiteRT", partial(_float_file, threads)),
+        Kind("INT8 LiteRT", partial(_int8_file, threads)),
+    ]
+    return [*eager, files[1]] if device == "cuda" else [*files, eager[1]]
+
+
+def _torch(device: str, half: bool, entry: Entry) -> Runtime:
+    network = collapse(entry.build())
+    return TorchRuntime(network, device, channels_last=True, half=half)
+
+
+def _float_file(threads: int, entry: Entry) -> Runtime:
+    return LiteRTRuntime(float_model(trace(collapse(entry.build()))), threads)
+
+
+def _int8_file(threads: int, entry: Entry) -> Runtime:
+    return LiteRTRuntime(int8_file(entry), threads)
+
+
+def table(
+    entry_of: Callable[[str], Entry],
+    *,
+    device: str,
+    threads: int,
+    repeats: int,
+    patience: float,
+    models: Sequence[str] | None = None,
+    advance: Callable[[str], None] = lambda doing: None,
+) -> Table:
+    """Time and memory, as table III.
+
+    Args:
+        entry_of: The network that an option of ``conf/model`` is, at x4.
+        device: ``cpu`` or ``cuda``.
+        threads: CPU threads.
+        repeats: Timed runs of each.
+        patience: Seconds after which one run is enough for a network.
+        models: Only these options of ``conf/model``; None: all three.
+        advance: Told what is next.
+
+    Raises:
+        UserError: There is no such device, or a runtime makes no pictures.
+    """
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UserError("device=cuda: no CUDA device here; use device=cpu")
+    wanted = {method: name for method, name in NETWORKS.items() if models is None or name in models}
+    if not wanted:
+        raise UserError(f"models=: table=swift_srgan_3 is of {', '.join(NETWORKS.values())}")
+    groups: list[list[Row]] = []
+    for (height, width), printed in SWIFT_SRGAN_TABLE_3.items():
+        rows: list[dict[str, Cell]] = []
+        for method, name in wanted.items():
+            entry = entry_of(name)
+            costs = count(entry)
+            assert costs.macs is not None
+            share = height * width / (360 * 640)
+            about: dict[str, Cell] = {
+                "frame": f"{width}x{height} x{SCALE}",
+                "method": method,
+                "paper_ms": printed[method],
+                "parameters": costs.parameters,
+                "gmacs": costs.macs * share / 1e9,
+            }
+            ways = kinds(device, threads)
+            advance(f"{method}, {width}x{height}")
+            for row in _timed(entry, ways, (height, width), repeats, patience):
+                rows.append(about | row)
+        groups.append(list(_compared(rows)))
+    return Table(
+        "swift_srgan_3",
+        f"{SWIFT_SRGAN_PAPER}, table III: time per frame",
+        "What the paper prints, and what the same networks take here.",
+        COLUMNS,
+        groups,
+        _notes(repeats, device),
+        sortable=False,
+    )
+
+
+def _timed(
+    entry: Entry, ways: Sequence[Kind], size: tuple[int, int], repeats: int, patience: float
+) -> Iterator[dict[str, Cell]]:
+    """Each way's figures for one network and frame."""
+    runtimes = [way.open(entry) for way in ways]
+    for way, runtime in zip(ways, runtimes, strict=True):
+        check_picture(runtime, f"{entry.name} in {way.name}")
+    latencies = compare_latency(runtimes, *size, repeats, WARMUP, patience)
+    del runtimes
+    for way, latency in zip(ways, latencies, strict=True):
+        yield {
+            "runtime": way.name,
+            "ms": latency.median,
+            "spread": latency.spread,
+            "runs": latency.runs,
+            "memory": _memory(way, entry, size, latency, patience),
+        }
+
+
+def check_picture(runtime: Runtime, what: str) -> None:
+    """See that a runtime makes pictures, not nothing in no time.
+
+    Raises:
+        UserError: Its output has another size, is of one colour, or is not finite.
+    """
+    frame = np.random.default_rng(0).integers(0, 256, (1, SIDE, SIDE, 3), np.uint8)
+    made = runtime.predict(frame)
+    if made.shape != (1, SCALE * SIDE, SCALE * SIDE, 3):
+        raise UserError(f"{what} makes {made.shape} of {frame.shape}")
+    if not np.isfinite(made).all() or made.std() == 0:
+        raise UserError(f"{what} makes no picture: values are not finite, or all the same")
+
+
+def _memory(
+    way: Kind, entry: Entry, size: tuple[int, int], latency: Latency, patience: float
+) -> Cell:
+    if "cuda" in way.name:
+        torch.cuda.reset_peak_memory_stats()
+        runtime = way.open(entry)
+        frame = np.zeros((1, *size, 3), np.uint8)
+        runtime.prepare(frame)()
+        return torch.cuda.max_memory_allocated() / MIB
+    if latency.median > 1000 * patience:
+        return "too slow"
+    return peak_memory(partial(way.open, entry), *size, LIBRARIES)
+
+
+def _compared(rows: Sequence[dict[str, Cell]]) -> Iterator[Row]:
+    """Rows with their times of Swift-SRGAN's in the same runtime."""
+    own = {row["runtime"]: row["ms"] for row in rows if row["method"] == "Swift-SRGAN"}
+    for row in rows:
+        base, milliseconds = own.get(row["runtime"]), row["ms"]
+        if isinstance(base, float) and isinstance(milliseconds, float):
+            row["slower"] = milliseconds / base
+        yield row
+
+
+def _notes(repeats: int, device: str) -> list[str]:
+    notes = [
+        "Ours: one frame of random pixels, input in place and output left there, median; the "
+        "runtimes of one network in turn; random weights, batch norm folded; output first "
+        "checked to be a picture.",
+        "The paper's clock: a Tesla K80, batch and precision not stated. Its times for "
+        "Swift-SRGAN are 145 (270p) and 74 (540p) times below SRGAN's; the operations of the two "
+        "differ by the factor in the last column, and 4 times the pixels of Swift-SRGAN take "
+        "2.9 times as long, of SRGAN 1.5 times, in its own table.",
+        "Swift-SRGAN's 9x9 depthwise convolutions ship as dense ones in LiteRT, which is faster "
+        "there; its operations are counted so.",
+    ]
+    if device == "cpu":
+        notes.append("torch's FP16 on a CPU is emulated or slow on most; it is there to compare.")
+    if repeats < FEW:
+        notes.append(f"{repeats} runs were asked for; the column runs has those that counted.")
+    return notes

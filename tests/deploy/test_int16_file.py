@@ -11,6 +11,7 @@ from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from sr_experiments.deploy.layer_values import integer_values
 from sr_experiments.deploy.onnx import onnx_model
 from sr_experiments.deploy.parity import compare
 from sr_experiments.deploy.runtimes import LiteRTRuntime, ONNXRuntime, TorchRuntime, to_uint8
@@ -18,6 +19,7 @@ from sr_experiments.deploy.tflite import int8_model
 from sr_experiments.errors import UserError
 from sr_experiments.models import SRModel
 from sr_experiments.quantization import Int16Activations, PostTraining, QuantizedGraph, trace
+from sr_experiments.quantization.graph import Conv
 from sr_experiments.quantization.params import QParams
 
 KIND, CODE = schema.TensorType, schema.BuiltinOperator
@@ -66,6 +68,33 @@ def test_deep_networks_win_decibels(
         for mode in (Int16Activations(), PostTraining())
     )
     assert wide > narrow + 1
+
+
+def test_convolution_equals_integer_arithmetic_done_by_hand(
+    network: Callable[[str], SRModel], low_res: NDArray[np.uint8], calibration: Tensor
+) -> None:
+    model = network("espcn")
+    quantized = Int16Activations().quantize(trace(model), calibration)
+    image = torch.from_numpy(low_res).permute(2, 0, 1)[None].float() / 255
+    made = integer_values(quantized, image)
+    first, second = [node for node in quantized.graph.nodes if isinstance(node, Conv)][:2]
+    source, result = (quantized.activations[name] for name in (first.name, second.name))
+    assert second.inputs == (first.name,)
+    levels = np.rint(made[first.name][0].double().numpy() / source.scale).astype(np.int64)
+    assert np.abs(levels).max() > 128
+
+    weight, bias = (tensor.detach().double().numpy() for tensor in second.kernel())
+    scales = np.abs(weight).max((1, 2, 3)) / 127
+    kernel = np.rint(weight / scales[:, None, None, None]).astype(np.int64)
+    offset = np.rint(bias / (scales * source.scale)).astype(np.int64)
+    row, column = 20, 30
+    window = levels[:, row - 1 : row + 2, column - 1 : column + 2]
+    sums = (kernel * window).sum((1, 2, 3)) + offset
+    expected = np.maximum(sums * (scales * source.scale / result.scale), 0)
+    found = made[second.name][0, :, row, column].double().numpy() / result.scale
+    # The factor has 15 binary digits.
+    assert np.all(np.abs(found - expected) <= 0.51 + 2.0**-15 * expected)
+    assert expected.max() > 1000
 
 
 def test_activations_are_int16_up_to_depth_to_space(

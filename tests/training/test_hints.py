@@ -1,0 +1,25 @@
+"""Hints for NPUs come before training, once for each network of a sweep."""
+
+from pathlib import Path
+
+import pytest
+
+from sr_experiments.__main__ import _preflight
+
+QUICK = ["data.batch_size=2", "data.patch=8", "data.test=[photos:test]", "trainer.accelerator=cpu"]
+
+
+def test_a_sweep_says_the_hints_of_each_network_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [*QUICK, f"paths.output_dir={tmp_path}"]
+    jobs = [
+        [f"model={model}", f"seed={seed}", *words] for model in ("abpn", "scsrn") for seed in (1, 2)
+    ]
+    _preflight([*jobs, ["model=fsrcnn", "quantization=none", *words]])
+    printed = capsys.readouterr().out
+    assert printed.count("abpn on an NPU, hints:") == 1
+    assert "28 channels are no multiple of 8" in printed
+    assert "scsrn" not in printed  # nothing to say
+    assert "fsrcnn" not in printed  # it is not quantised
+    assert not any(tmp_path.iterdir())

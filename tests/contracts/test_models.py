@@ -15,9 +15,12 @@ from omegaconf import OmegaConf
 from skimage import data
 from torch import Tensor, nn
 
+from sr_experiments.deploy.parity import compare
+from sr_experiments.deploy.runtimes import to_uint8
 from sr_experiments.deploy.tflite import int8_model
 from sr_experiments.errors import UserError
 from sr_experiments.functional.resize import downscale
+from sr_experiments.metrics import psnr_rgb
 from sr_experiments.models import SRModel, collapse, count_parameters, load_model, save_model
 from sr_experiments.models.blocks import Reparameterised, WeightNormConv2d
 from sr_experiments.models.fitted import FittedModel
@@ -271,6 +274,17 @@ def test_int8_file_is_as_near_to_the_network_as_its_fake_quantised_twin(
     # One scale is coarse for a kernel that also passes its input on: a folded identity.
     assert measured > (20 if per_channel else 15)
     assert measured == pytest.approx(signal_to_noise(fake, expected), abs=0.5)
+    # The parity that every export shows, on 8-bit pictures.
+    ours, theirs = (
+        to_uint8(255 * made) for made in (output[0], fake[0].permute(1, 2, 0).contiguous().numpy())
+    )
+    parity = compare(ours, theirs)
+    assert parity.within_one >= 0.999, parity
+    high_res = photo(3)[1].mul(255)[0]
+    file, twin = (
+        psnr_rgb(torch.from_numpy(made).permute(2, 0, 1), high_res, 3) for made in (ours, theirs)
+    )
+    assert abs(file - twin) < 0.01
 
 
 @pytest.mark.slow

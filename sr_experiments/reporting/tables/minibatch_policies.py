@@ -89,10 +89,11 @@ def _rows(runs: Sequence[StudyRun]) -> Iterator[Row]:
         row |= _mean("test", [run.test for run in group])
         pairs = [(run, ordinary[run.seed]) for run in group if run.seed in ordinary]
         if pairs and not _ordinary(group[0]):
-            row |= _mean("early", [a.scores(PHASES)[0] - b.scores(PHASES)[0] for a, b in pairs])
+            early = [a.scores(PHASES)[0] - b.scores(PHASES)[0] for a, b in pairs]
             gains = [a.test - b.test for a, b in pairs]
-            row |= _mean("gain", gains)
-            row["better"] = f"{sum(gain > 0 for gain in gains)} of {len(gains)}"
+            row |= _mean("early", early) | _mean("gain", gains)
+            row["sooner"] = f"{sum(gain > 0 for gain in early)} of {len(pairs)}"
+            row["better"] = f"{sum(gain > 0 for gain in gains)} of {len(pairs)}"
         yield row
 
 
@@ -116,7 +117,11 @@ def _columns(run: StudyRun) -> list[Column]:
             Column(key, title, form, room=room, judge=_judge if key == "gain" else _neutral),
             Column(f"{key}_spread", "+-", places, room=room),
         ]
-    return [*columns, Column("better", "better in", help="seeds, on the test pictures")]
+    return [
+        *columns,
+        Column("sooner", "sooner in", help="seeds, by the score after phase 1"),
+        Column("better", "better in", help="seeds, on the test pictures"),
+    ]
 
 
 def _judge(cell: Cell) -> str:

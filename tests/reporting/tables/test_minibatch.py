@@ -104,7 +104,7 @@ def test_policies_stand_beside_ordinary_training_seed_by_seed(tmp_path: Path) ->
     assert middle["gain"] == pytest.approx(0.03)
     assert middle["gain_spread"] == pytest.approx(stdev([0.1, -0.04, 0.03]))
     assert middle["early"] == pytest.approx(0.2)
-    assert middle["better"] == "2 of 3"
+    assert (middle["sooner"], middle["better"]) == ("3 of 3", "2 of 3")
 
 
 def test_a_policy_in_words_has_its_phases_and_conditions() -> None:

@@ -144,6 +144,8 @@ def test_scored_pictures_are_the_whole_test_part_without_augmentation(
     (tested,) = data.test_batches()
     assert (len(validation[1]), len(tested[1])) == (5, 20)
     assert torch.equal(tested[0][:5], validation[0])
+    (few,) = plain(cifar10_zip, tmp_path, test_images=8).test_batches()
+    assert torch.equal(few[0], tested[0][:8])
 
 
 def test_a_set_that_is_not_here_says_what_is_wanted_and_how_to_get_it(tmp_path: Path) -> None:

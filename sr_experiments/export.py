@@ -1,5 +1,6 @@
 """``python -m sr_experiments.export``: TFLite and ONNX files with a parity table."""
 
+import importlib.util
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,10 +22,7 @@ from sr_experiments.errors import UserError
 from sr_experiments.files import write_atomic
 
 if TYPE_CHECKING:
-    from sr_experiments.reporting.exporting import Check
-
-TARGETS = ("all", "ai_benchmark")
-UINT8 = "uint8"
+    from sr_experiments.reporting.exporting import Check, Target
 
 
 @dataclass
@@ -47,7 +45,8 @@ class Options(MeasuringOptions, SourceOptions):
     output              folder for the files
     overwrite           replace files that are there already
     target              all: every file; ai_benchmark: only model.tflite, INT8 of fixed size with
-                        uint8 at either end, as the Android app AI Benchmark loads it
+                        uint8 at either end, as the Android app AI Benchmark loads it;
+                        executorch: model.pte and model_int8.pte of fixed size, for XNNPACK
     height, width       of the TFLite files' input
     resizable           users of the TFLite files may change height and width
     activations         int8, or int16 up to depth-to-space (16x8)
@@ -90,10 +89,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     for key in ("height", "width"):
         if getattr(options, key) < 1:
             raise UserError(f"{key}={getattr(options, key)} is below 1")
-    app, resizable = _target(options)
     from sr_experiments.reporting import exporting
 
-    for name in exporting.export_names(app):
+    target = _target(options)
+    resizable = options.resizable and target == "all"
+    for name in exporting.export_names(target):
         if (folder / name).exists() and not options.overwrite:
             raise UserError(f"{folder / name} is there already; add overwrite=true to replace it")
     mode = mode_of(options, input_type=options.input_type, output_type=options.output_type)
@@ -114,7 +114,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         height=options.height,
         width=options.width,
         resizable=resizable,
-        app=app,
+        target=target,
     )
     size = None if resizable else (options.height, options.width)
     photo = exporting.photo(network.scale, size, options.cache_dir)
@@ -123,24 +123,30 @@ def main(argv: Sequence[str] | None = None) -> None:
         write_atomic(folder / name, content)
     _print(folder, exported.files, checks)
     print(f"ranges from {', '.join(specs)}; parity on the photo photos:test")
-    if app:
+    if target == "ai_benchmark":
         print(
             f"copy {folder / exporting.AI_BENCHMARK} to the folder Download of the phone; in AI "
             "Benchmark: PRO Mode, Custom Model, INT8"
         )
-    elif exporting.ONNX not in exported.files:
+    elif target == "all" and exporting.ONNX not in exported.files:
         print('no model.onnx: pip install "sr_experiments[onnx]"')
 
 
-def _target(options: Options) -> tuple[bool, bool]:
-    """Whether the app's file is wanted, and whether files are resizable."""
-    if options.target not in TARGETS:
+def _target(options: Options) -> "Target":
+    """What the files are for, and that nothing else speaks against it."""
+    from sr_experiments.reporting.exporting import TARGETS
+
+    target = next((known for known in TARGETS if known == options.target), None)
+    if target is None:
         raise UserError(f"target={options.target} does not exist: use {', '.join(TARGETS)}")
-    app = options.target == "ai_benchmark"
     for key in ("input_type", "output_type"):
-        if app and getattr(options, key) != UINT8:
-            raise UserError(f"{key}={getattr(options, key)}: target=ai_benchmark is of {UINT8}")
-    return app, options.resizable and not app
+        if target != "all" and getattr(options, key) != getattr(Options, key):
+            raise UserError(
+                f"{key}={getattr(options, key)} is not for target={target}, whose ends are fixed"
+            )
+    if target == "executorch" and importlib.util.find_spec("executorch") is None:
+        raise UserError('target=executorch needs: pip install "sr_experiments[executorch]"')
+    return target
 
 
 def _print(folder: Path, files: Mapping[str, bytes], checks: Sequence["Check"]) -> None:

@@ -205,8 +205,8 @@ def _of_file(path: Path, runtime: str | None, threads: int, device: str) -> Trai
     suffix = path.suffix.lower()
     if suffix == ".safetensors":
         return Trained(path.name, {}, partial(_loaded, path), threads, device)
-    if suffix not in (".tflite", ".onnx"):
-        raise UserError(f"file={path}: use a .tflite, .onnx or .safetensors file")
+    if suffix not in (".tflite", ".onnx", ".pte"):
+        raise UserError(f"file={path}: use a .tflite, .onnx, .pte or .safetensors file")
     if runtime is not None:
         raise UserError(f"runtime={runtime} is not for a {suffix} file, which is run as is")
     return Trained(path.name, {suffix[1:]: path}, None, threads)

@@ -63,7 +63,8 @@ def open_runtime(path: Path | str, threads: int = 2, device: str = "cpu") -> Run
     """Open what runs a file.
 
     Args:
-        path: ``.tflite``, ``.onnx``, or ``.safetensors`` of ``models.save_model``.
+        path: ``.tflite``, ``.onnx``, ``.pte`` of `executorch_model`, or ``.safetensors`` of
+            ``models.save_model``.
         threads: Of LiteRT and ONNX Runtime; torch keeps its own number.
         device: Of torch.
 
@@ -75,13 +76,18 @@ def open_runtime(path: Path | str, threads: int = 2, device: str = "cpu") -> Run
         return LiteRTRuntime(path, threads)
     if suffix == ".onnx":
         return ONNXRuntime(path, threads)
+    if suffix == ".pte":
+        from sr_experiments.deploy.executorch_runtime import ExecuTorchRuntime
+
+        return ExecuTorchRuntime(path)
     if suffix == ".safetensors":
         from sr_experiments.deploy.torch_runtime import TorchRuntime
         from sr_experiments.models.io import load_model
 
         return TorchRuntime(load_model(path), device)
     raise UserError(
-        f"{path}: nothing runs a {suffix or 'nameless'} file; want .tflite, .onnx or .safetensors"
+        f"{path}: nothing runs a {suffix or 'nameless'} file; want .tflite, .onnx, .pte or "
+        ".safetensors"
     )
 
 

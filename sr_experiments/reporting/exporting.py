@@ -3,6 +3,7 @@
 import importlib.util
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -28,6 +29,9 @@ FP32, INT8 = "model_fp32.tflite", "model_int8.tflite"
 ONNX, ONNX_INT8 = "model.onnx", "model_int8.onnx"
 # What the app AI Benchmark loads from a phone's folder Download (Mobile AI 2022 report, 2.2).
 AI_BENCHMARK = "model.tflite"
+PTE, PTE_INT8 = "model.pte", "model_int8.pte"
+Target = Literal["all", "ai_benchmark", "executorch"]
+TARGETS: tuple[Target, ...] = ("all", "ai_benchmark", "executorch")
 
 
 @dataclass(frozen=True)
@@ -66,10 +70,10 @@ class Check:
     psnr_difference: float
 
 
-def export_names(app: bool = False) -> list[str]:
-    """Files that this installation can write and check; or the one of the app AI Benchmark."""
-    if app:
-        return [AI_BENCHMARK]
+def export_names(target: Target = "all") -> list[str]:
+    """Files for a target; for all that are usual, what this installation can write and check."""
+    if target != "all":
+        return [AI_BENCHMARK] if target == "ai_benchmark" else [PTE, PTE_INT8]
     onnx = all(importlib.util.find_spec(name) for name in ("onnx", "onnxruntime"))
     return [FP32, INT8, *([ONNX, ONNX_INT8] if onnx else [])]
 
@@ -82,7 +86,7 @@ def export(
     height: int,
     width: int,
     resizable: bool,
-    app: bool = False,
+    target: Target = "all",
 ) -> Export:
     """Collapse, trace, quantise and write.
 
@@ -94,7 +98,8 @@ def export(
         height: Of the TFLite files' input.
         width: Of the TFLite files' input.
         resizable: Let users of the TFLite files change height and width.
-        app: Write only the INT8 file that the app AI Benchmark loads.
+        target: What for; ``ai_benchmark`` is the INT8 file that this app loads, ``executorch`` FP32
+            and INT8 files of that runtime.
 
     Raises:
         UserError: The network has an operator that the targets cannot run.
@@ -102,8 +107,14 @@ def export(
     twin = collapse(network)
     graph = trace(twin)
     quantized = quantized_twin(twin, mode, calibration, graph)
+    if target == "executorch":
+        from sr_experiments.deploy.executorch_file import executorch_model
+
+        networks: dict[str, Graph | QuantizedGraph] = {PTE: graph, PTE_INT8: quantized}
+        made = {name: executorch_model(item, height, width) for name, item in networks.items()}
+        return Export(twin, graph, quantized, made)
     int8 = int8_model(quantized, height=height, width=width, resizable=resizable)
-    if app:
+    if target == "ai_benchmark":
         return Export(twin, graph, quantized, {AI_BENCHMARK: int8})
     fp32 = float_model(graph, height=height, width=width, resizable=resizable)
     files = {FP32: fp32, INT8: int8}
@@ -152,9 +163,8 @@ def check(exported: Export, low_res: Tensor, high_res: Tensor) -> Iterator[Check
         fake = to_picture(exported.quantized.run(batch))[0]
     scale = exported.network.scale
     for name, content in exported.files.items():
-        onnx, int8 = name in (ONNX, ONNX_INT8), name in (INT8, ONNX_INT8, AI_BENCHMARK)
-        runtime: Runtime = ONNXRuntime(content) if onnx else LiteRTRuntime(content)
-        made = _picture(runtime, low_res)
+        int8 = name in (INT8, ONNX_INT8, AI_BENCHMARK, PTE_INT8)
+        made = _picture(_opened(name, content), low_res)
         other = fake if int8 else plain
         psnr = psnr_rgb(made, high_res, scale)
         yield Check(
@@ -164,6 +174,14 @@ def check(exported: Export, low_res: Tensor, high_res: Tensor) -> Iterator[Check
             psnr,
             psnr - psnr_rgb(other, high_res, scale),
         )
+
+
+def _opened(name: str, content: bytes) -> Runtime:
+    if name in (PTE, PTE_INT8):
+        from sr_experiments.deploy.executorch_runtime import ExecuTorchRuntime
+
+        return ExecuTorchRuntime(content)
+    return ONNXRuntime(content) if name in (ONNX, ONNX_INT8) else LiteRTRuntime(content)
 
 
 def _picture(runtime: Runtime, low_res: Tensor) -> Tensor:

@@ -127,11 +127,28 @@ def test_the_file_for_ai_benchmark_is_one_fixed_uint8_file_that_litert_runs(
     assert "to the folder Download of the phone" in printed
 
 
+@pytest.mark.filterwarnings("ignore")  # deprecations inside ExecuTorch's own modules
+def test_executorch_files_agree_with_torch(
+    run: Path, tmp_path: Path, cache_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("executorch", reason="the extra executorch is not installed")
+    words = [f"run={run}", f"output={tmp_path}", f"cache_dir={cache_dir}", "target=executorch"]
+    main([*words, "height=40", "width=60"])
+    names = ["model.pte", "model_int8.pte"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == names
+    table = rows(capsys.readouterr().out)
+    for name in names:
+        _, against, _, within, _, _, less = table[name]
+        assert against == ("INT8" if "int8" in name else "FP32")
+        assert float(within.rstrip("%")) >= 99.9
+        assert abs(float(less)) < 0.01
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["target=ai_benchmark", "input_type=float32"], "target=ai_benchmark is of uint8"),
-        (["target=nnapi"], "use all, ai_benchmark"),
+        (["target=ai_benchmark", "input_type=float32"], "float32 is not for target=ai_benchmark"),
+        (["target=nnapi"], "use all, ai_benchmark, executorch"),
         (["input_type=uint16"], "input_type=uint16"),
         (["observer=median"], "median"),
         (["height=0"], "height=0 is below 1"),

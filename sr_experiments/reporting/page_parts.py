@@ -33,7 +33,7 @@ def command(folder: RunFolder) -> str:
     file = folder.path / "overrides.yaml"
     if not file.is_file():
         return ""
-    lines = file.read_text(encoding="utf-8").splitlines()
+    lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
     return " ".join(line.removeprefix("- ") for line in lines)
 
 

@@ -1,5 +1,6 @@
 """The page of several runs in a real browser, and the numbers on it."""
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -143,6 +144,20 @@ def test_two_runs_are_compared_picture_by_picture(sweep: Path, tmp_path: Path) -
         assert (tmp_path / "out" / f"report.{suffix}").is_file()
 
 
+def test_what_int8_does_to_each_layer_is_shown_of_runs_that_kept_it(sweep: Path) -> None:
+    layer = {
+        "name": "<i>tail", "operator": "conv 3x3", "channels": 27, "sqnr": 41.5, "own": 50.8,
+        "kernel": 38.6, "saturated": 0.0, "range": [0.0, 1.0], "used": [0.1, 0.9],
+        "shared": [], "share": 0.2,
+    }  # fmt: skip
+    (sweep / "seed=1" / "layers.json").write_text(json.dumps({"layers": [layer]}))
+    sweep_page(sweep, "")
+    page = (sweep / "summary.html").read_text()
+    assert page.count("What INT8 does to each layer") == 1
+    assert "<td>&lt;i&gt;tail</td>" in page
+    assert "<td>41.5</td>" in page
+
+
 def test_the_interval_is_that_of_the_paired_t_test() -> None:
     random = np.random.default_rng(1)
     ours, others = random.normal(32, 3, 14), random.normal(31.9, 3, 14)
@@ -157,5 +172,8 @@ def test_damaged_folders_have_a_row_and_break_no_page(sweep: Path) -> None:
     (sweep / "seed=1" / "metrics.csv").write_text("epoch,iteration,val/psnr\n0,x,1\n1,2,nan\n")
     (sweep / "seed=1" / "config.yaml").write_text(": [")
     (sweep / HOSTILE / "scores.csv").write_bytes(b"\xff\xfe")
+    (sweep / HOSTILE / "metrics.csv").write_bytes(b"\xff\xfe\n")
+    (sweep / HOSTILE / "overrides.yaml").write_bytes(b"\xff\xfe")
+    (sweep / HOSTILE / "layers.json").write_text('{"layers": [{"name": 3}]}')
     sweep_page(sweep, "")
     assert "seed=1" in (sweep / "summary.html").read_text()

@@ -1,5 +1,6 @@
 """Curves of training, and quality against what it costs, of many runs."""
 
+import csv
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -154,7 +155,11 @@ def curves(members: Sequence[Member], first: int) -> Markup | None:
 
 def _history(member: Member) -> Iterator[dict[str, float]]:
     """Numbers of each epoch that has an iteration and a PSNR."""
-    for row in member.folder.metrics():
+    try:
+        rows = member.folder.metrics()
+    except (OSError, ValueError, csv.Error):
+        return  # a damaged file has no curve
+    for row in rows:
         numbers = {key: _parsed(cell) for key, cell in row.items()}
         known = {key: value for key, value in numbers.items() if not math.isnan(value)}
         if {"iteration", QUALITY} <= known.keys():

@@ -1,5 +1,6 @@
 """One self-contained page of several runs: light or dark, on a phone, without a server."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from sr_experiments.reporting.comparison import charts
 from sr_experiments.reporting.comparison.differences import differences_table, images_table
 from sr_experiments.reporting.comparison.members import Member, jobs_of
 from sr_experiments.reporting.comparison.pictures import MOST_RUNS, shared_pictures
+from sr_experiments.reporting.layer_section import layer_section
 from sr_experiments.reporting.page_parts import command, machine
 from sr_experiments.reporting.slider import Picture, slider
 from sr_experiments.reporting.tables.html import table_part
@@ -43,6 +45,10 @@ costs.{% if faint %} The best {{ named }} have colours.{% endif %}</figcaption><
 {% if left_out %}<p>The best {{ shown }} of the runs that kept pictures; name others with
 <code>runs=</code>.</p>{% endif %}
 {{ slider }}{% endif %}
+{% if layers %}<h2>Noise of INT8, layer by layer</h2>
+{% for label, part in layers %}<details class="layers"><summary>{{ label }}</summary>
+{{ part }}</details>
+{% endfor %}{% endif %}
 {% for heading, part in comparisons %}<h2>{{ heading }}</h2>
 {{ part }}{% endfor %}
 <h2>To repeat it</h2>
@@ -94,6 +100,7 @@ def comparison_page(
         slider=_slider(pictures),
         shown=len(shown),
         left_out=len(shown) == MOST_RUNS < len(ordered),
+        layers=_layers(ordered),
         comparisons=comparisons,
         runs=[
             {
@@ -132,6 +139,19 @@ def _threads(members: Sequence[Member]) -> str:
     if not counts:
         return ""
     return f"{' and '.join(counts)} thread{'s' if counts != ['1'] else ''}"
+
+
+def _layers(members: Sequence[Member]) -> list[tuple[str, Markup]]:
+    """Of the best runs whose layers were measured."""
+    made = ((member.label, _layers_of(member)) for member in members)
+    return list(itertools.islice(((label, part) for label, part in made if part), MOST_RUNS))
+
+
+def _layers_of(member: Member) -> Markup:
+    try:
+        return layer_section(member.folder.path)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return Markup()  # one damaged file is no reason to have no page
 
 
 def _comparisons(members: Sequence[Member]) -> list[tuple[str, Markup]]:

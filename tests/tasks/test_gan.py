@@ -229,6 +229,16 @@ def test_the_scaler_of_fp16_is_updated_once_a_batch_and_clipping_sees_true_gradi
     assert lengths == pytest.approx([1e-3, 1e-3], rel=0.02)
 
 
+def test_bf16_takes_nearly_the_step_of_float32() -> None:
+    exact, coarse = make(lr=(1.0, 1.0)), make(lr=(1.0, 1.0))
+    before = values(exact.network), values(exact.discriminator)
+    fit(exact, steps=1)
+    fit(coarse, steps=1, precision="bf16-mixed")
+    for name, old in zip(("network", "discriminator"), before, strict=True):
+        step, near = (values(getattr(task, name)) - old for task in (exact, coarse))
+        assert 0 < (near - step).norm() < 0.1 * step.norm()
+
+
 def test_a_scaler_that_overflows_skips_both_steps_and_shrinks() -> None:
     scaler = Counted()
     task = make()

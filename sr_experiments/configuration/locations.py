@@ -3,6 +3,7 @@
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent.parent
+OF_WANDB = "wandb/"  # sweep files that W&B reads, not Hydra
 WITHIN = ("task/regularizers",)  # groups inside a group
 
 
@@ -44,4 +45,5 @@ def groups() -> dict[str, list[str]]:
     """Every configuration group with its options, sorted; sweeps included."""
     found = {path.name: options(path) for path in sorted(config_dir().iterdir()) if path.is_dir()}
     found |= {group: options(config_dir() / group) for group in WITHIN}
-    return {**found, "sweep": options(sweep_dir())}
+    sweeps = [name for name in options(sweep_dir()) if not name.startswith(OF_WANDB)]
+    return {**found, "sweep": sweeps}

@@ -24,8 +24,8 @@ SINGLE = "training"  # how the one stage of a run without stages is called
 _ABSENT = object()
 KEYS = ("name", "epochs", "collapse", "test", "overrides")
 OF_THE_RUN = (
-    "stages", "experiment", "debug", "budget", "resume", "run_name", "init_from", "paths",
-    "logger", "hydra", "sweeps",
+    "stages", "experiment", "debug", "budget", "resume", "fail_fast", "objective", "run_name",
+    "init_from", "paths", "logger", "hydra", "sweeps",
 )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ import hashlib
 import io
 import json
 import os
+import time
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -21,7 +22,13 @@ from sr_experiments.errors import UserError
 from sr_experiments.files import write_atomic, write_json
 
 SCHEMA_VERSION = 1
-NOT_PART_OF_THE_EXPERIMENT = ("resume",)
+NOT_PART_OF_THE_EXPERIMENT = ("resume", "fail_fast", "objective")
+EARLIER = "earlier"  # folder below a sweep's, for what its jobs' folders held before
+PATIENCE = 0.2  # seconds, against a process that only asks whether a folder is in use
+
+
+class FolderInUseError(UserError):
+    """Another process works in the folder."""
 
 
 def fingerprint(config: Mapping[str, Any]) -> str:
@@ -57,10 +64,10 @@ class RunFolder:
             A locked folder that holds at least ``config.yaml``.
 
         Raises:
-            UserError: ``name`` is in use by another process, or by another configuration.
+            FolderInUseError: ``name`` is in use by another process.
         """
         if name is not None:
-            return cls._fixed(parent / name, config)
+            return cls._fixed(parent / name, config, resume=resume)
         if resume and parent.is_dir():
             for path in sorted(parent.iterdir(), reverse=True):
                 found = cls(path)
@@ -71,19 +78,29 @@ class RunFolder:
         return cls._new(parent, config)
 
     @classmethod
-    def _fixed(cls, path: Path, config: Mapping[str, Any]) -> "RunFolder":
+    def _fixed(cls, path: Path, config: Mapping[str, Any], *, resume: bool) -> "RunFolder":
         found = cls(path)
         path.mkdir(parents=True, exist_ok=True)
         if not found.lock():
-            raise UserError(f"{path} is in use by another process")
-        if (path / "config.yaml").is_file() and not found.matches(config):
-            found.unlock()
-            raise UserError(
-                f"{path} holds a run of another configuration; move it away or change run_name"
-            )
-        if not (path / "config.yaml").is_file():
-            found.write_config(config)
+            raise FolderInUseError(f"{path} is in use by another process")
+        if (path / "config.yaml").is_file():
+            if resume and found.matches(config):
+                return found
+            aside = found._set_aside()
+            reason = "a run of another configuration" if resume else "an earlier run"
+            print(f"{path} held {reason}, which is now {aside}")
+            return cls._fixed(path, config, resume=True)
+        found.write_config(config)
         return found
+
+    def _set_aside(self) -> Path:
+        """Move the locked folder to where no later run of its name is in the way, and unlock it."""
+        stamp = datetime.now().strftime("%Y-%m-%d_%H-%M-%S_%f")
+        aside = self.path.parent / EARLIER / f"{self.path.name}_{stamp}"
+        aside.parent.mkdir(exist_ok=True)
+        self.path.rename(aside)
+        self.unlock()
+        return aside
 
     @classmethod
     def _new(cls, parent: Path, config: Mapping[str, Any]) -> "RunFolder":
@@ -104,13 +121,32 @@ class RunFolder:
     def lock(self) -> bool:
         """Lock the folder for this process; False when another process holds it."""
         descriptor = os.open(self.path / ".lock", os.O_CREAT | os.O_RDWR, 0o644)
+        until = time.monotonic() + PATIENCE
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() > until:
+                    os.close(descriptor)
+                    return False
+                time.sleep(PATIENCE / 10)
+            else:
+                self._lock = descriptor
+                return True
+
+    def in_use(self) -> bool:
+        """Whether a process holds the folder's lock."""
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(descriptor)
+            descriptor = os.open(self.path / ".lock", os.O_RDONLY)
+        except OSError:
             return False
-        self._lock = descriptor
-        return True
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(descriptor)
+        return False
 
     def unlock(self) -> None:
         """Let other processes use the folder again."""

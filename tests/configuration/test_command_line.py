@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from sr_experiments.__main__ import _axes, _grid, _left_to_jobs, main
+from sr_experiments.__main__ import main
 from sr_experiments.configuration.compose import check, compose
 from sr_experiments.configuration.locations import config_dir, groups, options, sweep_dir
 from sr_experiments.configuration.stages import plan
 from sr_experiments.errors import UserError
+from sr_experiments.sweeping.grid import axes, grid, left_to_jobs
 
 
 def outcome(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -90,9 +91,9 @@ def test_every_sweep_composes_to_jobs_that_check() -> None:
     for name in groups()["sweep"]:
         if _needs_a_plugin(name):
             with pytest.raises(UserError, match=r"pip install .*sweep"):
-                _grid([f"+sweeps={name}"])
+                grid([f"+sweeps={name}"])
             continue
-        jobs = _grid([f"+sweeps={name}"])
+        jobs = grid([f"+sweeps={name}"])
         assert len(jobs) > 1
         for job in jobs:
             check(job)
@@ -104,8 +105,8 @@ def _needs_a_plugin(name: str) -> bool:
     return samples and importlib.util.find_spec("optuna") is None
 
 
-def test_a_grid_is_the_product_of_its_axes() -> None:
-    jobs = _grid(["model=xlsr,espcn", "seed=1,2", "scale=2"])
+def test_a_grid_is_the_product_of_itsaxes() -> None:
+    jobs = grid(["model=xlsr,espcn", "seed=1,2", "scale=2"])
     assert [sorted(job) for job in jobs] == [
         sorted(["scale=2", model, seed])
         for model in ("model=xlsr", "model=espcn")
@@ -116,17 +117,17 @@ def test_a_grid_is_the_product_of_its_axes() -> None:
 def test_words_about_what_only_a_sweep_chooses_reach_its_jobs() -> None:
     words = ["+sweeps=minibatch", "task/metric=edges", "task.metric.sigma=2", "scale=2"]
     wanted = ["+sweeps=minibatch", "task/metric=choice(edges)", "task.metric.sigma=choice(2)"]
-    assert _left_to_jobs(words) == [*wanted, "scale=2"]
-    jobs = _grid(_left_to_jobs(words))
+    assert left_to_jobs(words) == [*wanted, "scale=2"]
+    jobs = grid(left_to_jobs(words))
     assert len(jobs) == 3  # seeds
     assert all({"task/metric=edges", "task.metric.sigma=2"} <= set(job) for job in jobs)
     assert check(jobs[0]).task.metric.sigma == 2
     known = ["+sweeps=minibatch", "experiment=minibatch/enlarger", "task/metric=edges"]
-    assert _left_to_jobs(known) == known
+    assert left_to_jobs(known) == known
 
 
 def test_a_job_is_named_by_what_varies_in_its_sweep() -> None:
-    assert _axes(_grid(["model=xlsr,espcn", "seed=1", "scale=2,3"])) == {"model", "scale"}
+    assert axes(grid(["model=xlsr,espcn", "seed=1", "scale=2,3"])) == {"model", "scale"}
 
 
 def test_a_sweep_that_was_refused_leaves_nothing_and_one_that_is_done_is_not_repeated(

@@ -58,10 +58,22 @@ def test_a_folder_in_use_by_another_process_is_left_alone(tmp_path: Path) -> Non
         process.join()
 
 
-def test_a_named_folder_of_another_configuration_is_refused(tmp_path: Path) -> None:
-    RunFolder.choose(tmp_path, CONFIG, resume=True, name="job").unlock()
-    with pytest.raises(UserError, match="another configuration"):
-        RunFolder.choose(tmp_path, {**CONFIG, "seed": 3}, resume=True, name="job")
+@pytest.mark.parametrize(
+    ("change", "resume"), [({"seed": 3}, True), ({}, False)], ids=["changed", "not resumed"]
+)
+def test_what_a_named_folder_held_before_is_set_aside_and_kept(
+    change: dict[str, int], resume: bool, tmp_path: Path
+) -> None:
+    old = RunFolder.choose(tmp_path, CONFIG, resume=True, name="job")
+    old.write_summary({"status": "finished", "params": 7})
+    old.unlock()
+    new = RunFolder.choose(tmp_path, {**CONFIG, **change}, resume=resume, name="job")
+    assert new.path == tmp_path / "job"
+    assert new.summary().get("params") is None
+    assert new.in_use()
+    (kept,) = (tmp_path / "earlier").iterdir()
+    assert RunFolder(kept).summary()["params"] == 7
+    assert not RunFolder(kept).in_use()
 
 
 def test_metrics_survive_a_cut_line_and_new_columns(tmp_path: Path) -> None:

@@ -4,19 +4,22 @@ from pathlib import Path
 
 import pytest
 
-from sr_experiments.__main__ import _preflight
+from sr_experiments.sweeping import sweep
+from sr_experiments.sweeping.grid import Naming
 
 QUICK = ["data.batch_size=2", "data.patch=8", "data.test=[photos:test]", "trainer.accelerator=cpu"]
 
 
 def test_a_sweep_says_the_hints_of_each_network_once(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(sweep, "call_apart", lambda function, job: function(job))
     words = [*QUICK, f"paths.output_dir={tmp_path}"]
     jobs = [
         [f"model={model}", f"seed={seed}", *words] for model in ("abpn", "scsrn") for seed in (1, 2)
     ]
-    _preflight([*jobs, ["model=fsrcnn", "quantization=none", *words]])
+    jobs.append(["model=fsrcnn", "quantization=none", *words])
+    sweep.check_jobs(jobs, Naming.of(jobs))
     printed = capsys.readouterr().out
     assert printed.count("abpn on an NPU, hints:") == 1
     assert "28 channels are no multiple of 8" in printed

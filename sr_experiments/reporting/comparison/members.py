@@ -11,7 +11,7 @@ from PIL.Image import Image
 from sr_experiments.errors import UserError
 from sr_experiments.reporting.image_scores import ImageScores, read_scores
 from sr_experiments.reporting.panels import read_panels
-from sr_experiments.reporting.run_folder import RunFolder
+from sr_experiments.reporting.run_folder import EARLIER, RunFolder
 
 Panels = Mapping[tuple[str, str], Sequence[Image]]
 SUMMARY = "summary.json"
@@ -71,7 +71,11 @@ def gather(folders: Sequence[str]) -> list[Member]:
         folder = Path(name).expanduser()
         if not folder.is_dir():
             raise UserError(f"runs={name}: there is no such folder")
-        found = sorted(path.parent.resolve() for path in folder.rglob(SUMMARY))
+        found = sorted(
+            path.parent.resolve()
+            for path in folder.rglob(SUMMARY)
+            if EARLIER not in path.relative_to(folder).parts
+        )
         if not found:
             raise UserError(f"runs={name}: no run in it, that is no {SUMMARY}")
         paths += found
@@ -99,7 +103,15 @@ def jobs_of(folder: Path) -> list[Member]:
 def read(path: Path, label: str) -> Member:
     """One run."""
     folder = RunFolder(path)
-    return Member(label, folder, folder.summary(), network_of(folder), read_scores(path))
+    return Member(label, folder, _summary(folder), network_of(folder), read_scores(path))
+
+
+def _summary(folder: RunFolder) -> Mapping[str, Any]:
+    """What a run says of itself; of one that died without a word, that it did."""
+    summary = folder.summary()
+    if summary.get("status") == "running" and not folder.in_use():
+        return {**summary, "status": "interrupted", "reason": "its process was killed"}
+    return summary
 
 
 def network_of(folder: RunFolder) -> str:

@@ -1,0 +1,93 @@
+"""One job of a sweep, as any launcher calls it: run apart, its end recorded, never an exception."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from sr_experiments.errors import UserError
+from sr_experiments.reporting.run_folder import FolderInUseError, RunFolder
+from sr_experiments.sweeping import log
+from sr_experiments.sweeping.apart import DiedError, FailedError, call_apart
+from sr_experiments.sweeping.grid import Naming
+from sr_experiments.sweeping.objective import answer, no_answer
+from sr_experiments.training.job import Job
+
+
+@dataclass(frozen=True)
+class SweepJob:
+    """What Hydra calls with each job's configuration, here or in a launcher's process.
+
+    Attributes:
+        naming: Of the folders.
+        start: Name of this start of the sweep, for its log.
+    """
+
+    naming: Naming
+    start: str
+
+    def __call__(self, config: DictConfig) -> float | list[float]:
+        """Train a job unless it is finished.
+
+        Returns:
+            What samplers of a sweep go by; NaN of a job without a result.
+
+        Raises:
+            KeyboardInterrupt: Ctrl-C, after the job has ended in its own time.
+        """
+        hydra = HydraConfig.get()
+        overrides = [item for item in hydra.overrides.task if not item.startswith("hydra.")]
+        choices = {key: str(value) for key, value in hydra.runtime.choices.items()}
+        sweep, name = self.naming.sweep(config, overrides), self.naming.job(overrides)
+        job = Job(config, choices, overrides, (sweep, name))
+        folder = self.naming.folder(config, overrides)
+        record = log.JobLog(folder, self.start)
+        if config.fail_fast and any(end.event == log.FAILED for end in record.ends().values()):
+            record.write(name, log.LEFT)
+            return no_answer(config)
+        run = RunFolder(folder / name)
+        try:
+            if config.resume and run.status() == "finished" and run.matches(job.resolved):
+                print(f"{run.path}: finished before; nothing to do")
+                result, event = answer(config, run.summary()), log.SKIPPED
+            else:
+                record.write(name, log.STARTED)
+                result, event = answer(config, call_apart(_train, job)), log.FINISHED
+        except FolderInUseError as error:
+            print(f"{error}: passed over")
+            record.write(name, log.PASSED)
+            return no_answer(config)
+        except (UserError, FailedError, DiedError) as error:
+            reason = str(error)
+            _record_failure(run.path, reason)
+            record.write(name, log.FAILED, reason)
+            print(f"failed: {name}: {reason}", file=sys.stderr)
+            return no_answer(config)
+        except KeyboardInterrupt:
+            record.write(name, log.INTERRUPTED)
+            raise
+        record.write(name, event)
+        return result
+
+
+def _train(job: Job) -> dict[str, Any]:
+    """Train one job; its summary."""
+    from sr_experiments import train
+
+    return train.run(job)
+
+
+def _record_failure(path: Path, reason: str) -> None:
+    """Say in a job's summary that it failed, where it could not say so itself."""
+    run = RunFolder(path)
+    path.mkdir(parents=True, exist_ok=True)
+    if not run.lock():
+        return
+    try:
+        if run.status() in (None, "running"):
+            run.write_summary({"status": "failed", "reason": reason})
+    finally:
+        run.unlock()

@@ -1,0 +1,106 @@
+"""A function in a process of its own: its answer, its errors, its death and its caller's."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from sr_experiments.configuration.compose import check
+from sr_experiments.errors import UserError
+from sr_experiments.sweeping import apart
+from sr_experiments.sweeping.apart import DiedError, FailedError, call_apart
+
+
+@pytest.fixture(autouse=True)
+def _nothing_to_import(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(apart, "PRELOADED", ("json",))  # torch would take seconds
+
+
+def test_each_call_has_a_process_of_its_own_and_this_ones_folder_and_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pids = {call_apart(os.getpid), call_apart(os.getpid), os.getpid()}
+    assert len(pids) == 3
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5")
+    assert call_apart(os.getcwd) == str(tmp_path)
+    assert call_apart(os.getenv, "CUDA_VISIBLE_DEVICES") == "5"
+
+
+def test_errors_come_back_as_what_they_are() -> None:
+    with pytest.raises(UserError, match="did you mean model"):
+        call_apart(check, ["modle=xlsr"])
+    with pytest.raises(FailedError, match=r"^JSONDecodeError: Expecting value"):
+        call_apart(json.loads, "[")
+
+
+def test_a_death_is_told_by_its_cause_and_harms_nobody_else() -> None:
+    with pytest.raises(DiedError, match=r"SIGKILL, as the kernel does when memory runs out"):
+        call_apart(signal.raise_signal, signal.SIGKILL)
+    with pytest.raises(DiedError, match=r"SIGABRT$"):
+        call_apart(os.abort)
+    with pytest.raises(DiedError, match="exit code 3"):
+        call_apart(os._exit, 3)
+    with pytest.raises(DiedError, match="interrupted"):  # a sweep goes on after such a job
+        call_apart(sys.exit, 1)
+    assert call_apart(len, "abc") == 3
+
+
+SLEEPER = """
+import os, time
+from pathlib import Path
+Path("pid").write_text(str(os.getpid()))
+try:
+    time.sleep(60)
+finally:
+    Path("ended").touch()
+"""
+CALLER = """
+import runpy
+from sr_experiments.sweeping import apart
+apart.PRELOADED = ("json",)
+apart.call_apart(runpy.run_path, "sleeper.py")
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_process_ends_with_its_caller(number: signal.Signals, tmp_path: Path) -> None:
+    (tmp_path / "sleeper.py").write_text(SLEEPER)
+    caller = subprocess.Popen(
+        [sys.executable, "-c", CALLER], cwd=tmp_path, stderr=subprocess.DEVNULL
+    )
+    until = time.monotonic() + 60
+    while not (tmp_path / "pid").is_file() or not (tmp_path / "pid").read_text():
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    time.sleep(0.2)
+    caller.send_signal(number)
+    caller.wait(30)
+    pid = int((tmp_path / "pid").read_text())
+    while _alive(pid):
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    # Ctrl-C lets it end in its own time.
+    assert (tmp_path / "ended").exists() == (number is signal.SIGINT)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    state = Path(f"/proc/{pid}/stat")
+    return not (state.is_file() and state.read_text().rpartition(")")[2].split()[0] == "Z")
+
+
+def test_the_kernel_is_offered_the_job_rather_than_the_sweep() -> None:
+    file = Path("/proc/self/oom_score_adj")
+    if not file.is_file():
+        pytest.skip("only Linux chooses a process to kill when memory runs out")
+    badness = call_apart(Path.read_text, Path("/proc/self/oom_score_adj"))
+    assert int(badness) > int(file.read_text())

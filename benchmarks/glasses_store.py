@@ -7,7 +7,9 @@ faces are PNG of 1024 pixels (``side=null`` reads the files as they are); ``diff
 for ``count`` pictures. For each size: time to pack; bytes on disk in one file and of a
 shard of 450, beside the TFRecord shard of the glasses paper; pages of the shards that are in
 memory once one, then all, have been read; and images per second of every way, batches of
-32 in random order: median of the runs, with their least and greatest. ``output=`` writes all of it
+32 in random order: median of the runs, with their least and greatest. Seconds are those of the CPU:
+a run of files takes a thousand times longer than one of packed pictures, so that other jobs of the
+machine would slow it alone. ``output=`` writes all of it
 as JSON.
 """
 
@@ -71,15 +73,15 @@ class Options:
 
 
 def measure(read: Callable[[Tensor], object], count: int, batches: int, runs: int) -> list[float]:
-    """Images per second of each run, after one that warms up; the same order for every way."""
+    """Images per CPU second of each run, after one that warms up; the same order for every way."""
     rates = []
     for run in range(runs + 1):
         random = np.random.default_rng(run)
         order = [torch.from_numpy(random.integers(count, size=BATCH)) for _ in range(batches)]
-        start = time.perf_counter()
+        start = time.process_time()
         for indices in order:
             read(indices)
-        rates.append(batches * BATCH / (time.perf_counter() - start))
+        rates.append(batches * BATCH / (time.process_time() - start))
     return rates[1:]
 
 
@@ -141,9 +143,9 @@ def enlarge(listed: list[LabelledFile], side: int, folder: Path) -> list[Labelle
 
 def report(files: list[LabelledFile], size: int, options: Options, folder: Path) -> dict[str, Any]:
     """Print and return the figures of one size."""
-    start = time.perf_counter()
+    start = time.process_time()
     whole = packed_labelled(files, size, folder / "whole")
-    seconds = time.perf_counter() - start
+    seconds = time.process_time() - start
     small = shrunk(files, whole, folder / f"small{size}")
     shards = packed_labelled(small, size, folder / f"shards{size}", options.shard)
     first = max(

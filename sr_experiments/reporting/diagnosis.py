@@ -16,6 +16,7 @@ EXTRAS = {
     "onnx": ("onnx", "onnxscript", "onnxruntime"),
     "sweep": ("hydra-optuna-sweeper", "hydra-ray-launcher", "hydra-submitit-launcher"),
     "dashboard": ("wandb-workspaces",),
+    "executorch": ("executorch",),
 }
 GIB = 1024**3
 

@@ -62,7 +62,9 @@ finally:
 """
 CALLER = """
 import runpy
+import signal
 from sr_experiments.sweeping import apart
+signal.signal(signal.SIGINT, signal.default_int_handler)  # shells ignore it in the background
 apart.PRELOADED = ("json",)
 apart.call_apart(runpy.run_path, "sleeper.py")
 """

@@ -47,7 +47,7 @@ def test_a_death_is_told_by_its_cause_and_harms_nobody_else() -> None:
     with pytest.raises(DiedError, match="exit code 3"):
         call_apart(os._exit, 3)
     with pytest.raises(DiedError, match="interrupted"):  # a sweep goes on after such a job
-        call_apart(sys.exit, 1)
+        call_apart(exec, "raise SystemExit(1)")  # W&B puts its own in place of sys.exit
     assert call_apart(len, "abc") == 3
 
 

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from sr_experiments.configuration.measuring import (
     MeasuringOptions,
+    at_hand,
     calibration,
     keeps_ranges,
     mode_of,
-    own_data,
     refuse_measuring,
 )
 from sr_experiments.configuration.options import SourceOptions, result_file, set_list
@@ -170,16 +170,7 @@ def _pictures(options: Options, trained: Trained, scale: int) -> "Pictures":
         )
         return cut(data.val_pairs(), options.pictures, options.size)
 
-    given = set_list(options.data)
-    if given is not None:
-        return photos(given, options.root)
-    own, root = own_data(trained, "val")
-    if own:
-        try:
-            return photos(own, options.root or root)
-        except UserError as error:
-            print(f"the run's validation set is not at hand ({str(error).splitlines()[0]})")
-    return photos(FALLBACK, None)
+    return at_hand(photos, trained, "val", set_list(options.data), options.root, FALLBACK)
 
 
 def _sweep(

@@ -1,7 +1,8 @@
 """Options of the verbs that quantise a trained network: how, and on which images."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sr_experiments.configuration.options import DataOptions
 from sr_experiments.configuration.trained import Trained
@@ -19,6 +20,8 @@ MEASURING = (
     "adaptive_rounding", "bias_correction", "calibration_images", "calibration_size",
 )  # fmt: skip
 ACTIVATIONS = ("int8", "int16")
+
+Read = TypeVar("Read")
 
 
 @dataclass
@@ -103,18 +106,39 @@ def calibration(
         )
         return specs, data.calibration(options.calibration_images, options.calibration_size)
 
+    return at_hand(crops, trained, "train", given, options.root, FALLBACK)
+
+
+def at_hand(
+    read: Callable[[list[str], str | None], Read],
+    trained: Trained,
+    part: str,
+    given: list[str] | None,
+    root: str | None,
+    fallback: list[str],
+) -> Read:
+    """Read the sets that the user named, else the run's own, else those that are always here.
+
+    Args:
+        read: Called with sets, and the folder that the set ``folder`` means.
+        trained: The network.
+        part: ``train`` or ``val``: which of the run's own.
+        given: Sets that the user named; None: the run's own if at hand.
+        root: The folder, as the user named it.
+        fallback: Sets of a dependency.
+    """
     if given is not None:
-        return crops(given, options.root)
-    own, root = own_data(trained, "train")
+        return read(given, root)
+    own, own_root = _own_data(trained, part)
     if own:
         try:
-            return crops(own, options.root or root)
+            return read(own, root or own_root)
         except UserError as error:
             print(f"the run's own data is not at hand ({str(error).splitlines()[0]})")
-    return crops(FALLBACK, None)
+    return read(fallback, None)
 
 
-def own_data(trained: Trained, part: str) -> tuple[list[str], str | None]:
+def _own_data(trained: Trained, part: str) -> tuple[list[str], str | None]:
     """Sets that a run's configuration names, read as words and never instantiated.
 
     Args:

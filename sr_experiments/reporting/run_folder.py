@@ -11,7 +11,7 @@ import io
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from sr_experiments.files import write_atomic, write_json
 
 SCHEMA_VERSION = 1
 NOT_PART_OF_THE_EXPERIMENT = ("resume", "fail_fast", "objective")
+PLACES = ("cache_dir", "output_dir")  # wherever they stand: a folder that moved is the same run
 EARLIER = "earlier"  # folder below a sweep's, for what its jobs' folders held before
 PATIENCE = 0.2  # seconds, against a process that only asks whether a folder is in use
 
@@ -34,7 +35,15 @@ class FolderInUseError(UserError):
 def fingerprint(config: Mapping[str, Any]) -> str:
     """Sixteen hexadecimal digits that two equal resolved configurations share."""
     kept = {key: value for key, value in config.items() if key not in NOT_PART_OF_THE_EXPERIMENT}
-    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:16]
+    text = json.dumps(without(kept, PLACES), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def without(node: Any, keys: Collection[str]) -> Any:
+    """A configuration without some keys, at every depth."""
+    if isinstance(node, Mapping):
+        return {key: without(value, keys) for key, value in node.items() if key not in keys}
+    return [without(item, keys) for item in node] if isinstance(node, list) else node
 
 
 class RunFolder:

@@ -103,6 +103,20 @@ def test_the_fingerprint_ignores_only_how_the_run_is_started() -> None:
     assert fingerprint({**CONFIG, "seed": 2}) != fingerprint(CONFIG)
 
 
+def test_a_run_whose_cache_or_outputs_moved_is_the_same_run() -> None:
+    here, there = (
+        {
+            **CONFIG,
+            "paths": {"cache_dir": place, "output_dir": place},
+            "stages": [{"cache_dir": place}],
+        }
+        for place in ("a", "b")
+    )
+    assert fingerprint(here) == fingerprint(there)
+    read_elsewhere = {**here, "data_dir": "b"}  # other pictures may lie there
+    assert fingerprint(read_elsewhere) != fingerprint({**here, "data_dir": "a"})
+
+
 def test_nan_in_a_summary_becomes_null(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     folder.write_summary({"int8_drop": float("nan"), "test": {"x": float("inf")}})

@@ -11,10 +11,9 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from sr_experiments.errors import UserError
 from sr_experiments.reporting.classification.page import CLASSIFICATION
-from sr_experiments.reporting.run_folder import RunFolder
 from sr_experiments.reporting.tables.table import PAGE_ONLY, Column, Row, Table
+from sr_experiments.reporting.tables.trained import find_kind
 
 KAGGLE = "glasses"  # the paper's data, as an option of ``data``
 FACES = (KAGGLE, "gan_faces")
@@ -109,16 +108,7 @@ def find_classifiers(folders: Sequence[str]) -> list[Run]:
     Raises:
         UserError: A folder is not there.
     """
-    runs = []
-    for name in folders:
-        folder = Path(name).expanduser()
-        if not folder.is_dir():
-            raise UserError(f"runs={name}: there is no such folder")
-        for path in sorted(file.parent for file in folder.rglob("summary.json")):
-            summary = RunFolder(path).summary()
-            if summary.get("status") == "finished" and summary.get("kind") == CLASSIFICATION:
-                runs.append(Run(path, summary, RunFolder(path).config()))
-    return runs
+    return [Run(*found) for found in find_kind(folders, CLASSIFICATION)]
 
 
 def beside_paper(folder: Path) -> Table | None:

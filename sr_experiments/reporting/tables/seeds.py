@@ -3,11 +3,13 @@
 A run tells of one mode at its end, and of others in the stages that list some under ``test``.
 """
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean, stdev
 from typing import Any
 
+from sr_experiments.reporting.run_folder import without
 from sr_experiments.reporting.tables.table import Cell
 from sr_experiments.reporting.tables.trained import TrainedRun
 
@@ -92,7 +94,7 @@ def by_seed(runs: Sequence[TrainedRun]) -> list[Seeds]:
     """Runs that differ in nothing but the seed, together, in the order of their first."""
     groups: dict[str, Seeds] = {}
     for run in runs:
-        key = repr((run.model, _without(run.config)))
+        key = json.dumps([run.model, without(run.config, NO_PART)], sort_keys=True)
         group = groups.setdefault(key, Seeds(run.model, run.config.get("model", {})))
         group.runs.append(run)
     return list(groups.values())
@@ -117,10 +119,3 @@ def cells(name: str, spread: Spread | None) -> dict[str, Cell]:
     if spread is None:
         return {name: None, f"{name}_sd": None}
     return {name: spread.mean, f"{name}_sd": spread.deviation}
-
-
-def _without(config: Mapping[str, Any]) -> Any:
-    """A configuration without the seed and the places."""
-    if isinstance(config, Mapping):
-        return {key: _without(value) for key, value in sorted(config.items()) if key not in NO_PART}
-    return [_without(item) for item in config] if isinstance(config, list) else config

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sr_experiments.errors import UserError
 from sr_experiments.reporting.run_folder import RunFolder
+from sr_experiments.reporting.tables.trained import find_kind
 from sr_experiments.studies.page import GRADIENT_STUDY
 
 __all__ = ["StudyRun", "alike", "find_studies"]
@@ -87,16 +87,7 @@ def find_studies(folders: Sequence[str]) -> list[StudyRun]:
     Raises:
         UserError: A folder is not there.
     """
-    found = []
-    for name in folders:
-        folder = Path(name).expanduser()
-        if not folder.is_dir():
-            raise UserError(f"runs={name}: there is no such folder")
-        for path in sorted(file.parent for file in folder.rglob("summary.json")):
-            summary = RunFolder(path).summary()
-            if summary.get("status") == "finished" and summary.get("kind") == GRADIENT_STUDY:
-                found.append(StudyRun(path, summary, RunFolder(path).config()))
-    return found
+    return [StudyRun(*found) for found in find_kind(folders, GRADIENT_STUDY)]
 
 
 def alike(runs: Iterable[StudyRun], *left_out: Sequence[str]) -> list[list[StudyRun]]:

@@ -101,6 +101,28 @@ def find_runs(folders: Sequence[str]) -> tuple[list[TrainedRun], dict[str, str]]
     return runs, unfinished
 
 
+def find_kind(
+    folders: Sequence[str], kind: str
+) -> Iterator[tuple[Path, dict[str, Any], dict[str, Any]]]:
+    """Finished runs of one kind of task: folder, ``summary.json`` and ``config.yaml`` of each.
+
+    Args:
+        folders: Run folders, or folders that hold some.
+        kind: ``kind`` of the summaries.
+
+    Raises:
+        UserError: A folder is not there.
+    """
+    for name in folders:
+        folder = Path(name).expanduser()
+        if not folder.is_dir():
+            raise UserError(f"runs={name}: there is no such folder")
+        for path in sorted(file.parent for file in folder.rglob(SUMMARY)):
+            summary = RunFolder(path).summary()
+            if summary.get("status") == "finished" and summary.get("kind") == kind:
+                yield path, summary, RunFolder(path).config()
+
+
 def pick(runs: Sequence[TrainedRun], entry: Entry, scale: int) -> TrainedRun | None:
     """The run that stands for a network: of its own options if there is one, and the last such."""
     fitting = [run for run in runs if run.model == entry.name and run.scale == scale]

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from sr_experiments.errors import UserError
 from sr_experiments.quantization.adaptive_rounding import adaptively_rounded
-from sr_experiments.quantization.bias_correction import bias_corrected
+from sr_experiments.quantization.bias_correction import ENOUGH, bias_corrected
 from sr_experiments.quantization.calibration import (
     covering_a_picture,
     fixed_ranges,
@@ -98,7 +98,9 @@ class Int16Activations(PostTraining):
         )
         if self.adaptive_rounding:
             quantized = adaptively_rounded(quantized, calibration, self.adaptive_rounding)
-        return bias_corrected(quantized, calibration) if self.bias_correction else quantized
+        return (
+            bias_corrected(quantized, calibration[:ENOUGH]) if self.bias_correction else quantized
+        )
 
 
 def _params(low: float, high: float, bits: int) -> QParams:

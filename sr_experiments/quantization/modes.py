@@ -10,7 +10,7 @@ from torch import Tensor
 
 from sr_experiments.errors import UserError
 from sr_experiments.quantization.adaptive_rounding import adaptively_rounded
-from sr_experiments.quantization.bias_correction import bias_corrected
+from sr_experiments.quantization.bias_correction import ENOUGH, bias_corrected
 from sr_experiments.quantization.calibration import (
     covering_a_picture,
     fixed_ranges,
@@ -136,5 +136,5 @@ class PostTraining:
         if self.adaptive_rounding:
             quantized = adaptively_rounded(quantized, calibration, self.adaptive_rounding)
         if self.bias_correction:
-            quantized = bias_corrected(quantized, calibration)
+            quantized = bias_corrected(quantized, calibration[:ENOUGH])
         return quantized

@@ -33,10 +33,10 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _launch(words: list[str]) -> None:
-    from sr_experiments.configuration.application import MULTIRUN, start
+    from sr_experiments.configuration.application import MULTIRUN, quote_path, start
     from sr_experiments.configuration.stages import plan
 
-    words = _sweep_by_name(words)
+    words = _sweep_by_name([quote_path(word) for word in words])
     overrides = [word for word in words if not word.startswith("-")]
     if any(word in SHOW for word in words):
         start(words, lambda config: None)

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sr_experiments.configuration.compose import SEARCH_PATH
@@ -11,6 +12,17 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 MULTIRUN = ("-m", "--multirun")
+
+
+GRAMMAR = set("=,:{}()[]' ")
+"""Characters that Hydra reads as more than text; a job's folder is called ``seed=1,model=xlsr``."""
+
+
+def quote_path(word: str) -> str:
+    """A word of the command line, its value in quotes where that is a path that needs them."""
+    key, _, value = word.partition("=")
+    needs = bool(GRAMMAR & set(value)) and '"' not in value and Path(value).exists()
+    return f'{key}="{value}"' if needs else word
 
 
 def start(words: Sequence[str], task: "Callable[[DictConfig], Any]") -> None:

@@ -177,6 +177,12 @@ def _explain(error: BaseException, overrides: Sequence[str]) -> str:
             f"{group}={name} does not exist{_close(name, known)}\n"
             f"  options of {group}: {', '.join(known)}"
         )
+    unread = [word for word in overrides if not _readable(word)]
+    if unread:
+        name, _, value = unread[0].partition("=")
+        if set("[]{}()'\"") & set(value):
+            return f"{unread[0]} cannot be read: its brackets or quotes do not close"
+        return f"{unread[0]} cannot be read; type '{name}=\"{value}\"', with both pairs of quotes"
     key = re.search(r"Could not override '([^']+)'", text)
     if key:
         return _unknown_key(key[1], overrides)
@@ -184,6 +190,14 @@ def _explain(error: BaseException, overrides: Sequence[str]) -> str:
     if group_name:
         return _unknown_key(group_name[1], overrides)
     return _first_line(error)
+
+
+def _readable(word: str) -> bool:
+    try:
+        OverridesParser.create().parse_overrides([word])
+    except HydraException:
+        return False
+    return True
 
 
 def _unknown_key(key: str, overrides: Sequence[str]) -> str:

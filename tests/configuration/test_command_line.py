@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from sr_experiments.__main__ import main
+from sr_experiments.configuration.application import quote_path
 from sr_experiments.configuration.compose import check, compose
 from sr_experiments.configuration.locations import config_dir, groups, options, sweep_dir
 from sr_experiments.configuration.stages import plan
@@ -43,6 +44,15 @@ def test_help_and_refusals_import_neither_torch_nor_lightning() -> None:
         subprocess.run([sys.executable, "-c", code.format(argv=argv)], check=True)
 
 
+def test_a_folder_named_after_overrides_needs_no_quotes(tmp_path: Path) -> None:
+    folder = tmp_path / "seed=1,model=xlsr"
+    folder.mkdir()
+    assert quote_path(f"init_from={folder}") == f'init_from="{folder}"'
+    assert compose([quote_path(f"init_from={folder}")]).init_from == str(folder)
+    for word in (f"init_from={tmp_path}", f'init_from="{folder}"', "seed=1,2", "-m"):
+        assert quote_path(word) == word
+
+
 @pytest.mark.parametrize(
     ("word", "told"),
     [
@@ -55,6 +65,8 @@ def test_help_and_refusals_import_neither_torch_nor_lightning() -> None:
         ("model.clip_output=3", "model.clip_output=3 is not true or false"),
         ("data=folder", "data.root has no value"),
         ("xlsr", "not of the form key=value"),
+        ("init_from=outputs/a=b", "type 'init_from=\"outputs/a=b\"'"),
+        ("data.intensity=[1,0.5", "its brackets or quotes do not close"),
     ],
 )
 def test_a_mistake_is_answered_with_what_to_type(word: str, told: str, tmp_path: Path) -> None:

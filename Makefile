@@ -40,7 +40,7 @@ format: install ## Format and fix what ruff can fix
 	$(BIN)/ruff check --fix .
 
 lock: install ## Write the installed versions, all extras' too, to requirements.lock, without addresses
-	$(BIN)/python -m pip install --quiet --editable '.[dev,dashboard,sweep]'
+	$(BIN)/python -m pip install --quiet --editable '.[dev,mlflow,sweep]'
 	$(BIN)/python -m pip freeze --exclude-editable | grep -E '^[A-Za-z0-9._-]+==' > requirements.lock
 
 clean: ## Remove the environment and caches, never outputs/

@@ -16,7 +16,7 @@ from sr_experiments.models import (
     read_model,
     save_model,
 )
-from sr_experiments.reporting.loggers import closing, log_results
+from sr_experiments.reporting.loggers import LoggedRun, closing, log_results, opened
 from sr_experiments.reporting.page import write_page
 from sr_experiments.reporting.run_folder import RunFolder
 from sr_experiments.training.fit import fit, told
@@ -58,12 +58,13 @@ def run(job: Job) -> dict[str, Any]:
                 "reason": None,
             }
         )
-        make_loggers = make(job.config.logger, "logger")
-        loggers = make_loggers(folder=folder.path, name=job.name, config=job.resolved)
+        sweep = None if job.sweep is None else job.sweep[0]
+        logged = LoggedRun(folder.path, job.label, job.resolved, job.choices, sweep)
+        loggers = opened(make(job.config.logger, "logger"), logged)
         with closing(loggers):
             parts = _train(job, folder, loggers)
             summary = _finish(parts, folder, threads)
-            log_results(loggers, summary, folder.path / "images")
+            log_results(loggers, folder.path)
     except BaseException as error:
         if isinstance(error, Exception):
             folder.write_summary({"status": "failed", "reason": str(error) or repr(error)})

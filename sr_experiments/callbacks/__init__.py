@@ -4,6 +4,7 @@ from sr_experiments.callbacks.channel_ranker import ChannelRanker
 from sr_experiments.callbacks.checkpoints import Checkpoints
 from sr_experiments.callbacks.early_stopping import EarlyStopping
 from sr_experiments.callbacks.health import Health
+from sr_experiments.callbacks.histograms import Histograms
 from sr_experiments.callbacks.int8_drop import Int8Drop
 from sr_experiments.callbacks.perception import Perception
 from sr_experiments.callbacks.progress import EpochLines, Progress, progress_callback
@@ -16,6 +17,7 @@ __all__ = [
     "EarlyStopping",
     "EpochLines",
     "Health",
+    "Histograms",
     "Int8Drop",
     "Perception",
     "Progress",

@@ -9,13 +9,15 @@ from pathlib import Path
 
 from sr_experiments.errors import UserError
 from sr_experiments.reporting import environment
-from sr_experiments.reporting.loggers import has_key
+from sr_experiments.reporting.loggers.options import has_key
 
 # Extra of pyproject.toml to the distributions whose absence disables it.
 EXTRAS = {
     "onnx": ("onnx", "onnxscript", "onnxruntime"),
     "sweep": ("hydra-optuna-sweeper", "hydra-ray-launcher", "hydra-submitit-launcher"),
     "dashboard": ("wandb-workspaces",),
+    "tensorboard": ("tensorboard",),
+    "mlflow": ("mlflow",),
     "executorch": ("executorch",),
 }
 GIB = 1024**3

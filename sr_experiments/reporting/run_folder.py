@@ -22,7 +22,7 @@ from sr_experiments.errors import UserError
 from sr_experiments.files import write_atomic, write_json
 
 SCHEMA_VERSION = 1
-NOT_PART_OF_THE_EXPERIMENT = ("resume", "fail_fast", "objective")
+NOT_PART_OF_THE_EXPERIMENT = ("resume", "fail_fast", "objective", "logger")
 PLACES = ("cache_dir", "output_dir")  # wherever they stand: a folder that moved is the same run
 EARLIER = "earlier"  # folder below a sweep's, for what its jobs' folders held before
 PATIENCE = 0.2  # seconds, against a process that only asks whether a folder is in use

@@ -8,7 +8,7 @@ import torch
 from lightning.pytorch.loggers import Logger
 from omegaconf import OmegaConf
 
-from sr_experiments.callbacks import Checkpoints, RunRecord, progress_callback
+from sr_experiments.callbacks import Checkpoints, Histograms, RunRecord, progress_callback
 from sr_experiments.configuration.stages import Stage
 from sr_experiments.models import SRModel
 from sr_experiments.reporting.mode_scores import print_scores, score_modes
@@ -90,7 +90,8 @@ def _train(
         stage=stage.number,
     )
     record = RunRecord(folder, loggers, stage=stage.name, first_epoch=first_epoch)
-    callbacks = [*parts.callbacks, progress_callback(), record, checkpoints]
+    histograms = Histograms(loggers, first_epoch)
+    callbacks = [*parts.callbacks, progress_callback(), record, histograms, checkpoints]
     trainer = make_trainer(
         stage.config.trainer,
         parts.epochs,

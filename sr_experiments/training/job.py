@@ -9,6 +9,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from sr_experiments.configuration.stages import Stage, changes, plan
 
+# Words that a run's name has already, or that change nothing of what is measured.
+UNTOLD = ("model=", "scale=", "run_name=", "resume=", "paths.", "logger", "hydra", "callbacks=")
+
 
 @dataclass(frozen=True)
 class Job:
@@ -57,6 +60,14 @@ class Job:
         """``run_name``, or model and scale."""
         enlarged = "" if self.scale is None else f"-x{self.scale}"
         return str(self.config.run_name or f"{self.choices['model']}{enlarged}")
+
+    @property
+    def label(self) -> str:
+        """What differs from other runs: in a sweep what varies in it, else what was typed."""
+        if self.sweep is not None:
+            return self.sweep[1]
+        told = [word for word in self.overrides if not word.lstrip("+~").startswith(UNTOLD)]
+        return " ".join([self.name, *told])
 
     @property
     def scale(self) -> int | None:

@@ -41,8 +41,9 @@ class Options(DataOptions, RuntimeOptions):
 
     run            run folder, or several: [a,b]
     file           or .tflite (also of others), .onnx or .safetensors files, beside runs too
+    pretrained     or networks that the package brings trained, beside them: [xlsr,espcn]
     model          or a network that needs no training: bicubic
-    scale          enlargement of model; null: 3
+    scale          enlargement of pretrained or model; null: 3
     runtime        only int8, fp16, fp32 (LiteRT), torch, torch_fp16 or onnx; null: all of one
                    network, and of several what each ships
     height, width  of the low-res frame; null: 360 and 640, or what a file is fixed to
@@ -65,6 +66,7 @@ class Options(DataOptions, RuntimeOptions):
 
     run: Any = None
     file: Any = None
+    pretrained: Any = None
     height: int | None = None
     width: int | None = None
     runs: int = 20
@@ -111,7 +113,7 @@ def _networks(options: Options) -> dict[str, Trained]:
     """All networks that were named, by labels that differ."""
     sources = [
         SourceOptions(**{key: name}, scale=options.scale)
-        for key in ("run", "file")
+        for key in ("run", "file", "pretrained")
         for name in name_list(key, getattr(options, key))
     ]
     if options.model is not None:

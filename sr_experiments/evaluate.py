@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sr_experiments.configuration.options import DataOptions, RuntimeOptions, result_file, set_list
-from sr_experiments.configuration.trained import Trained, find, open_checked
+from sr_experiments.configuration.trained import WAYS, Trained, find, open_checked
 from sr_experiments.configuration.verbs import parse, run_verb
 from sr_experiments.files import write_atomic, write_json
 
@@ -21,14 +21,16 @@ class Options(DataOptions, RuntimeOptions):
 
       python -m sr_experiments.evaluate run=outputs/xlsr-x3/2026-11-21_10-00-00
       python -m sr_experiments.evaluate file=someone_elses.tflite data=set5
+      python -m sr_experiments.evaluate pretrained=xlsr scale=2 data=[set5,set14]
       python -m sr_experiments.evaluate model=bicubic scale=2 data=[set5,set14]
       python -m sr_experiments.evaluate run=... data=folder root=my_photos output=mine.csv
       python -m sr_experiments.evaluate run=... data=set5 perception=true weights_dir=weights
 
     run            run folder: its FP32 network and its INT8 file are scored
     file           or a .tflite (also of others), .onnx or .safetensors file
+    pretrained     or a network that the package brings trained: xlsr, espcn, ...
     model          or a network that needs no training: bicubic
-    scale          enlargement of model; null: 3
+    scale          enlargement of pretrained or model; null: 3
     data           set or [sets]; null: every benchmark set at hand and the test photo
     root           folder of images that data=folder means
     runtime        only int8, fp16, fp32 (LiteRT), torch, torch_fp16 or onnx
@@ -102,7 +104,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             write_atomic(output, as_csv(result.label, scale, result.sets))
         else:
             facts = {
-                "source": {"run": options.run, "file": options.file, "model": options.model},
+                "source": {name: getattr(options, name) for name in WAYS},
                 "self_ensemble": options.self_ensemble,
                 "environment": environment.describe(),
             }

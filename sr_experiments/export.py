@@ -40,8 +40,9 @@ class Options(MeasuringOptions, SourceOptions):
 
     run                 run folder
     file                or a model.safetensors
+    pretrained          or a network that the package brings trained: xlsr, espcn, ...
     model               or a network that needs no training: bicubic
-    scale               enlargement of model; null: 3
+    scale               enlargement of pretrained or model; null: 3
     output              folder for the files
     overwrite           replace files that are there already
     target              all: every file; ai_benchmark: only model.tflite, INT8 of fixed size with

@@ -42,8 +42,9 @@ class Options(MeasuringOptions, SourceOptions):
 
     run                 run folder
     file                or a model.safetensors
+    pretrained          or a network that the package brings trained: xlsr, espcn, ...
     model               or a network that needs no training: bicubic
-    scale               enlargement of model; null: 3
+    scale               enlargement of pretrained or model; null: 3
     sensitivity         also try each layer in INT8 and in other bits
     bits                of one layer's kernel and output, for sensitivity: 2 to 16, or float
     data                sets that are looked at; null: the run's validation set, else photos:val

@@ -134,7 +134,7 @@ def at_hand(
         try:
             return read(own, root or own_root)
         except UserError as error:
-            print(f"the run's own data is not at hand ({str(error).splitlines()[0]})")
+            print(f"the network's own data is not at hand ({str(error).splitlines()[0]})")
     return read(fallback, None)
 
 
@@ -149,7 +149,7 @@ def _own_data(trained: Trained, part: str) -> tuple[list[str], str | None]:
         The sets, and the folder that the set ``folder`` means.
     """
     if trained.folder is None:
-        return [], None
+        return [*trained.sets] if part == "train" else [], None
     try:
         node = trained.folder.config().get("data")
     except UserError:

@@ -17,12 +17,14 @@ class SourceOptions:
     Attributes:
         run: Run folder.
         file: A ``.tflite``, ``.onnx`` or ``model.safetensors`` file.
+        pretrained: A network that the package brings trained.
         model: A network of ``conf/model`` that needs no training.
-        scale: Enlargement of ``model``.
+        scale: Enlargement of ``pretrained`` or ``model``.
     """
 
     run: str | None = None
     file: str | None = None
+    pretrained: str | None = None
     model: str | None = None
     scale: int | None = None
 

@@ -25,7 +25,7 @@ _ABSENT = object()
 KEYS = ("name", "epochs", "collapse", "test", "overrides")
 OF_THE_RUN = (
     "stages", "experiment", "debug", "budget", "resume", "fail_fast", "objective", "run_name",
-    "init_from", "paths", "logger", "hydra", "sweeps",
+    "init_from", "pretrained", "paths", "logger", "hydra", "sweeps",
 )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Which network a verb is about: ``run=``, ``file=`` or ``model=``, and what executes it.
+"""Which network: ``run=``, ``file=``, ``pretrained=`` or ``model=``, and what executes it.
 
 A run folder may come from a stranger. So nothing in it is trusted to name code: its weights
 go through ``models.load_model``, which builds this package's networks only, and its
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sr_experiments.configuration.options import SourceOptions
+from sr_experiments.configuration.shipped import DEFAULT_SCALE, Entry, entries, shipped
 from sr_experiments.errors import UserError
 from sr_experiments.reporting.environment import usable_cores
 from sr_experiments.reporting.run_folder import RunFolder
@@ -25,7 +26,7 @@ RUNTIMES = ("int8", "fp16", "fp32", "torch", "torch_fp16", "onnx")
 ASKED_FOR = ("fp16", "torch_fp16")  # half precision is not made unless it is named
 SHIPPED = {"int8": "model_int8.tflite", "fp16": "model_fp16.tflite", "fp32": "model_fp32.tflite"}
 WEIGHTS = "model.safetensors"
-DEFAULT_SCALE = 3
+WAYS = ("run", "file", "pretrained", "model")
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class Trained:
         threads: Of the runtimes that are opened.
         device: Of torch.
         folder: Its run folder, if any.
+        sets: What it was trained on, of a network that the package brings.
     """
 
     label: str
@@ -47,6 +49,7 @@ class Trained:
     threads: int
     device: str = "cpu"
     folder: RunFolder | None = None
+    sets: tuple[str, ...] = ()
 
     def available(self) -> list[str]:
         """Runtimes that `open` can make here, the most deployable first."""
@@ -142,7 +145,7 @@ def find(
     """The network that a verb's options name; nothing heavy is loaded yet.
 
     Args:
-        options: ``run``, ``file`` or ``model``.
+        options: ``run``, ``file``, ``pretrained`` or ``model``.
         runtime: Checked here, before anything is loaded.
         threads: CPU threads; None: every usable core.
         device: Of torch.
@@ -150,10 +153,10 @@ def find(
     Raises:
         UserError: None or several are named, or what is named is not there.
     """
-    given = [name for name in ("run", "file", "model") if getattr(options, name) is not None]
+    given = [name for name in WAYS if getattr(options, name) is not None]
     if len(given) != 1:
         said = f"not {' and '.join(given)} together" if given else "none is given"
-        raise UserError(f"name one network with run=, file= or model=; {said}")
+        raise UserError(f"name one network with run=, file=, pretrained= or model=; {said}")
     if runtime is not None and runtime not in RUNTIMES:
         raise UserError(f"runtime={runtime} does not exist: use {', '.join(RUNTIMES)}")
     threads = usable_cores() if threads is None else threads
@@ -163,6 +166,8 @@ def find(
         return _of_run(Path(options.run).expanduser(), threads, device)
     if options.file is not None:
         return _of_file(Path(options.file).expanduser(), runtime, threads, device)
+    if options.pretrained is not None:
+        return _of_package(shipped(options.pretrained, options.scale), threads, device)
     return _of_name(str(options.model), options.scale, threads, device)
 
 
@@ -212,6 +217,11 @@ def _of_file(path: Path, runtime: str | None, threads: int, device: str) -> Trai
     return Trained(path.name, {suffix[1:]: path}, None, threads)
 
 
+def _of_package(entry: Entry, threads: int, device: str) -> Trained:
+    build, sets = partial(_loaded, entry.weights), tuple(entry.card["data"])
+    return Trained(entry.name, {"int8": entry.int8}, build, threads, device, sets=sets)
+
+
 def _of_name(name: str, scale: int | None, threads: int, device: str) -> Trained:
     from sr_experiments.configuration.compose import check
 
@@ -229,9 +239,11 @@ def _instantiated(name: str, config: Any) -> "SRModel":
     network = instantiate(config)  # of this installation's conf/, no stranger's
     assert isinstance(network, SRModel)
     if network.trainable or isinstance(network, FittedModel):
+        ours = [entry for entry in entries() if (entry.model, entry.scale) == (name, network.scale)]
+        brought = f", use the package's own with pretrained={name}" if ours else ""
         raise UserError(
-            f"model={name} is untrained: name a trained one with run=... or file=..., or train "
-            f"it with: python -m sr_experiments model={name}"
+            f"model={name} is untrained: name a trained one with run=... or file=...{brought}, or "
+            f"train it with: python -m sr_experiments model={name}"
         )
     return network.eval()
 

@@ -11,7 +11,8 @@ from sr_experiments.errors import UserError
 from sr_experiments.models.fitted import FittedModel
 from sr_experiments.tasks import FitTask
 
-UNUSED = ("loss", "optimizer", "scheduler", "task", "init_from")  # they speak of gradient steps
+# They speak of gradient steps.
+UNUSED = ("loss", "optimizer", "scheduler", "task", "init_from", "pretrained")
 NONE = "none"
 
 

@@ -1,4 +1,4 @@
-"""The network that a stage begins with: fresh, from a file, or from the stage before."""
+"""The network that a stage begins with: fresh, trained before, or from the stage before."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -9,6 +9,7 @@ import torch
 from omegaconf import OmegaConf
 from torch import nn
 
+from sr_experiments.configuration.shipped import shipped
 from sr_experiments.configuration.stages import Stage
 from sr_experiments.errors import UserError
 from sr_experiments.models import SavedModel, SRModel, collapse, read_model
@@ -52,9 +53,39 @@ def _fresh(stage: Stage) -> Start:
     model = stage.resolved["model"]
     if stage.collapse:
         network = collapse(network)
+    if stage.config.pretrained:
+        return _pretrained(stage, network, model)
     if stage.config.init_from is None:
         return Start(network, model)
     return Start(network, model, start_from(network, Path(stage.config.init_from)))
+
+
+def _pretrained(stage: Stage, network: nn.Module, model: dict[str, Any]) -> Start:
+    """Start from the weights that the package brings.
+
+    They are folded. So is a network that trains as wider blocks, where they fit no other way.
+
+    Raises:
+        UserError: There are none of this network and scale, or only with other options.
+    """
+    if stage.config.init_from is not None:
+        raise UserError("pretrained=true and init_from= both say where to start: use one of them")
+    name = stage.choices["model"]
+    if not isinstance(network, SRModel):
+        raise UserError(f"pretrained=true: the package brings no weights of model={name}")
+    entry = shipped(name, network.scale, "pretrained=true with model")
+    saved = read_model(entry.weights)
+    wide = not network.collapsed and set(network.state_dict()) != set(saved.tensors)
+    network = collapse(network) if wide else network
+    try:
+        note = f"pretrained={entry.name}: {transfer(network, saved)}"
+    except UserError as error:
+        options = " ".join(f"{key}={value}" for key, value in entry.card["options"].items())
+        trained_with = options or f"the options of model={name} as they stand"
+        raise UserError(
+            f"pretrained=true: {entry.name} fits {trained_with} only ({error})"
+        ) from error
+    return Start(network, model, note + ("\n  it goes on folded" if wide else ""))
 
 
 def _continued(stage: Stage, before: SavedModel) -> Start:

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from sr_experiments import train
+from sr_experiments.configuration.shipped import FOLDER
 from sr_experiments.errors import UserError
 from sr_experiments.models import load_model
 from sr_experiments.training.parts import build
@@ -82,3 +84,34 @@ def test_a_stage_may_enlarge_further_than_the_one_before(
     assert load_model(run / "stages" / "1-x2.safetensors").scale == 2
     assert load_model(run / "model.safetensors").scale == summary["scale"] == 3
     assert "of the x2 network into x3" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("model", ["xlsr", "sesr_m5"])
+def test_a_network_goes_on_from_the_weights_of_the_package(
+    model: str, make_job: MakeJob, tmp_path: Path
+) -> None:
+    (stage,) = make_job(tmp_path, f"model={model}", "scale=3", "pretrained=true").stages
+    parts = build(stage)
+    brought = load_file(FOLDER / f"{model}_x3.safetensors")
+    here = parts.network.state_dict()
+    assert here.keys() == brought.keys()
+    assert all(torch.equal(here[name], value) for name, value in brought.items())
+    assert parts.network.training
+    assert parts.note is not None
+    assert parts.note.startswith(f"pretrained={model}_x3: copied {len(brought)} tensors")
+    assert ("it goes on folded" in parts.note) == (model == "sesr_m5")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["model=vdsr"], "pretrained=true with model=vdsr: the package brings .* and no vdsr"),
+        (["model=xlsr", "init_from=a"], "pretrained=true and init_from= both say where to start"),
+        (["model=abpn", "model.channels=6"], "fits the options of model=abpn as they stand only"),
+    ],
+)
+def test_weights_that_the_package_does_not_bring_are_refused(
+    words: list[str], told: str, make_job: MakeJob, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=told):
+        build(make_job(tmp_path, "scale=3", "pretrained=true", *words).stages[0])

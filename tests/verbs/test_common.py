@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-VERBS = ["evaluate", "upscale", "export", "benchmark", "report", "doctor", "classify"]
+VERBS = ["ship", "evaluate", "upscale", "export", "benchmark", "report", "doctor", "classify"]
 
 HELP = """
 import importlib, sys

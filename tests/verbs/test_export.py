@@ -103,7 +103,7 @@ def test_a_lost_data_set_of_the_run_is_replaced_by_photos_and_said(
     places = [f"cache_dir={cache_dir}", f"data_dir={tmp_path}/none"]
     main([f"run={tmp_path}/run", f"output={tmp_path}/files", *places])
     printed = capsys.readouterr().out
-    assert "the run's own data is not at hand" in printed
+    assert "own data is not at hand" in printed
     assert "ranges from photos:train" in printed
 
 

@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import load_file
 
 from sr_experiments import train
+from sr_experiments.configuration.compose import check_with_choices
 from sr_experiments.configuration.shipped import FOLDER
 from sr_experiments.errors import UserError
 from sr_experiments.models import load_model
@@ -86,12 +87,15 @@ def test_a_stage_may_enlarge_further_than_the_one_before(
     assert "of the x2 network into x3" in capsys.readouterr().out
 
 
+def job(folder: Path, *words: str) -> train.Job:
+    """A run at x3 from the package's weights."""
+    overrides = ["scale=3", "pretrained=true", f"paths.cache_dir={folder}", *words]
+    return train.Job(*check_with_choices(overrides), overrides)
+
+
 @pytest.mark.parametrize("model", ["xlsr", "sesr_m5"])
-def test_a_network_goes_on_from_the_weights_of_the_package(
-    model: str, make_job: MakeJob, tmp_path: Path
-) -> None:
-    (stage,) = make_job(tmp_path, f"model={model}", "scale=3", "pretrained=true").stages
-    parts = build(stage)
+def test_a_network_goes_on_from_the_weights_of_the_package(model: str, tmp_path: Path) -> None:
+    parts = build(job(tmp_path, f"model={model}").stages[0])
     brought = load_file(FOLDER / f"{model}_x3.safetensors")
     here = parts.network.state_dict()
     assert here.keys() == brought.keys()
@@ -111,7 +115,7 @@ def test_a_network_goes_on_from_the_weights_of_the_package(
     ],
 )
 def test_weights_that_the_package_does_not_bring_are_refused(
-    words: list[str], told: str, make_job: MakeJob, tmp_path: Path
+    words: list[str], told: str, tmp_path: Path
 ) -> None:
     with pytest.raises(UserError, match=told):
-        build(make_job(tmp_path, "scale=3", "pretrained=true", *words).stages[0])
+        build(job(tmp_path, *words).stages[0])

@@ -1,8 +1,8 @@
-"""``python -m sr_experiments.upscale``: enlarge an image or a folder of images."""
+"""``python -m sr_experiments.upscale``: enlarge an image, a folder of images, or a video."""
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from omegaconf import MISSING
 
 from sr_experiments.configuration.options import RuntimeOptions
-from sr_experiments.configuration.trained import find, open_checked
+from sr_experiments.configuration.shipped import DEFAULT, entries
+from sr_experiments.configuration.trained import WAYS, Trained, find, open_checked
 from sr_experiments.configuration.verbs import parse, run_verb
 from sr_experiments.errors import UserError
 
@@ -18,12 +19,15 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from sr_experiments.deploy.runtimes import Runtime
+    from sr_experiments.deploy.video import Enlarged
 
 
 @dataclass
 class Options(RuntimeOptions):
-    r"""Enlarge an image, or every image of a folder, with a trained network.
+    r"""Enlarge an image, every image of a folder, or a video, with a trained network.
 
+      python -m sr_experiments.upscale input=photo.jpg
+      python -m sr_experiments.upscale input=clip.mp4 model=espcn scale=2 runtime=fp32
       python -m sr_experiments.upscale run=outputs/xlsr-x3/2026-11-21_10-00-00 \
           input=photo.jpg output=photo_x3.png
       python -m sr_experiments.upscale file=model_int8.tflite input=photos output=enlarged
@@ -33,15 +37,21 @@ class Options(RuntimeOptions):
     that look at the whole picture, as IMDN's attention does. A broken image does not stop a
     folder: it is listed at the end, and the command exits with 1.
 
-    input      image, or folder (its folders too)
-    output     image (.png .jpg .webp) for an image; folder for a folder
+    A video keeps its sound, its times and its colours, and is enlarged frame by frame; a camera
+    (input=/dev/video0) or the standard input (input=-) until it ends or Ctrl+C.
+
+    input      image, folder (its folders too), video, camera, or - for a video from a pipe
+    output     image (.png .jpg .webp) for an image; folder for a folder; .mp4 .mov .mkv for a
+               video; null: beside the input, with the scale in its name
     format     of the images in a folder: png, jpg or webp
     overwrite  replace images that are there already; otherwise they are left alone
     tile       height and width of a tile before enlarging; null: 256, or a file's own
-    run        run folder
+    crf        of a video, how much its H.264 loses: 0 nothing, 18 hardly visible, 51 most
+    run        run folder; without run, file, pretrained or model: pretrained=xlsr
     file       or a .tflite (also of others), .onnx or .safetensors file
-    model      or a network that needs no training: bicubic
-    scale      enlargement of model; null: 3
+    pretrained or a network that the package brings trained: xlsr, espcn, ...
+    model      the same, or a network that needs no training: bicubic
+    scale      enlargement of pretrained or model; null: 3
     runtime    int8, fp16, fp32 (LiteRT), torch, torch_fp16 or onnx; null: the first of these
                that the run has
     threads    CPU threads; null: all
@@ -49,21 +59,35 @@ class Options(RuntimeOptions):
     """
 
     input: str = MISSING
-    output: str = MISSING
+    output: str | None = None
     format: str = "png"
     overwrite: bool = False
     tile: int | None = None
+    crf: int = 18
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Entry point of the command line; exits with 1 when an image of a folder is broken."""
-    options = parse(Options, argv)
+    words = list(sys.argv[1:] if argv is None else argv)
+    # YAML would take the dash for a list.
+    quoted = ["input='-'" if word == "input=-" else word for word in words]
+    options = _with_network(parse(Options, quoted))
+    from sr_experiments.deploy.video import is_video
+
+    if not is_video(options.input) and options.crf != Options.crf:
+        raise UserError("crf= is of videos")
     trained = find(options, options.runtime, options.threads, options.device)
-    source, output = Path(options.input).expanduser(), Path(options.output).expanduser()
+    if trained.sets:
+        print(f"by {trained.label} of this package, for photos (learned from {_and(trained.sets)})")
+    if is_video(options.input):
+        _video(options, trained)
+        return
+    source = Path(options.input).expanduser()
     from rich.progress import Progress
 
     from sr_experiments.deploy.enlarging import plan
 
+    output = _output(options, trained, source, f".{options.format}")
     planned = plan(source, output, options.format, overwrite=options.overwrite)
     if source.is_file() and planned.kept:
         raise UserError(f"{planned.kept[0]} is there already; add overwrite=true to replace it")
@@ -90,6 +114,64 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(f"{len(broken)} could not be enlarged:", file=sys.stderr)
         print("\n".join(f"  {line}" for line in broken), file=sys.stderr)
         raise SystemExit(1)
+
+
+def _with_network(options: Options) -> Options:
+    """The options with a network of the package where they name none, or one of its names."""
+    if all(getattr(options, way) is None for way in WAYS):
+        return replace(options, pretrained=DEFAULT)
+    brought = {entry.model for entry in entries()}
+    others = [way for way in WAYS if way != "model" and getattr(options, way) is not None]
+    if options.model in brought and not others:
+        return replace(options, model=None, pretrained=options.model)
+    return options
+
+
+def _and(words: Sequence[str]) -> str:
+    return " and ".join(", ".join(words).rsplit(", ", 1))
+
+
+def _output(options: Options, trained: Trained, source: Path, suffix: str) -> Path:
+    """Where to, with a name of its own beside the input where none was given."""
+    if options.output is not None:
+        return Path(options.output).expanduser()
+    if options.input == "-" or options.input.startswith("/dev/"):
+        raise UserError(f"output has no value: add output=..., since input={options.input} is live")
+    scale = options.scale or trained.open(options.runtime).scale
+    whole = source.is_dir() or not source.name
+    return source.resolve().with_name(f"{source.resolve().stem}_x{scale}{'' if whole else suffix}")
+
+
+def _video(options: Options, trained: Trained) -> None:
+    from rich.progress import Progress
+
+    from sr_experiments.deploy.video import check_video, enlarge_video
+
+    name = str(Path(options.input).expanduser()) if options.input != "-" else "-"
+    output = _output(options, trained, Path(name), ".mp4")
+    if not 0 <= options.crf <= 51:
+        raise UserError(f"crf={options.crf} is not between 0 and 51")
+    check_video(name, output, overwrite=options.overwrite)
+    runtime = open_checked(options, trained, options.runtime)
+    with Progress(transient=True, disable=not sys.stderr.isatty()) as progress:
+        task = progress.add_task(Path(name).name, total=None)
+
+        def advance(done: "Enlarged", frames: int) -> None:
+            progress.update(
+                task,
+                completed=done.frames,
+                total=frames or None,
+                description=f"{Path(name).name} {done.rate:.1f} frames a second",
+            )
+
+        done = enlarge_video(
+            runtime, name, output, tile=options.tile, crf=options.crf, advance=advance
+        )
+    width, height = done.size
+    print(
+        f"{output}: {done.frames} frames x{runtime.scale} to {width}x{height} by {runtime.name}, "
+        f"{done.rate:.1f} frames a second"
+    )
 
 
 def _enlarge_all(

@@ -20,7 +20,7 @@ Examples
 Other verbs (each has --help)
   python -m sr_experiments.prepare    download, verify and pack a data set
   python -m sr_experiments.evaluate   score a run or any .tflite/.onnx file
-  python -m sr_experiments.upscale    enlarge an image or a folder
+  python -m sr_experiments.upscale    enlarge an image, a folder or a video
   python -m sr_experiments.classify   what a classifier says of a folder of pictures
   python -m sr_experiments.export     write TFLite and ONNX with a parity table
   python -m sr_experiments.layers     what INT8 does to each layer, and which to fix first

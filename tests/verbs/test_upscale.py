@@ -153,7 +153,8 @@ def test_an_output_folder_inside_the_input_is_no_input(
         (["input={folder}", "output=a.png"], "must be a folder"),
         (["input={folder}", "output=a", "format=exr"], "format=exr cannot be written"),
         (["input={photo}", "output=a.png", "tile=4"], "use a tile above"),
-        (["input={photo}"], "output has no value: add output="),
+        (["input=-"], "output has no value: add output="),
+        (["input={photo}", "output=a.png", "crf=30"], "crf= is of videos"),
     ],
 )
 def test_what_cannot_be_done_is_refused_and_nothing_is_written(

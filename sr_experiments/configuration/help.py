@@ -26,6 +26,7 @@ Other verbs (each has --help)
   python -m sr_experiments.layers     what INT8 does to each layer, and which to fix first
   python -m sr_experiments.benchmark  latency of a run or file on this machine
   python -m sr_experiments.ship       put a finished run among the networks that come trained
+  python -m sr_experiments.dashboard  W&B workspace and report as code
   python -m sr_experiments.doctor     versions, hardware, data and weights at hand
 
 Print the configuration that a command gives:  add  --cfg job --resolve

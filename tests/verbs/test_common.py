@@ -7,7 +7,17 @@ from pathlib import Path
 
 import pytest
 
-VERBS = ["ship", "evaluate", "upscale", "export", "benchmark", "report", "doctor", "classify"]
+VERBS = [
+    "ship",
+    "evaluate",
+    "upscale",
+    "export",
+    "benchmark",
+    "report",
+    "doctor",
+    "classify",
+    "dashboard",
+]
 
 HELP = """
 import importlib, sys
@@ -61,7 +71,7 @@ def test_every_option_is_explained_in_the_help(
 def test_a_wrong_key_exits_with_2_names_the_right_one_and_writes_nothing(
     name: str, tmp_path: Path
 ) -> None:
-    key = {"doctor": "data_dirr", "report": "runss"}.get(name, "runn")
+    key = {"doctor": "data_dirr", "report": "runss", "dashboard": "dataa"}.get(name, "runn")
     result = verb(name, f"{key}=x", folder=tmp_path)
     assert result.returncode == 2
     assert result.stderr.startswith(f"error: unknown key {key}; did you mean {key[:-1]}?")

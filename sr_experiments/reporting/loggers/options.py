@@ -13,6 +13,8 @@ from sr_experiments.reporting.loggers.run import LoggedRun
 if TYPE_CHECKING:
     from lightning.pytorch.loggers import Logger
 
+# What "wandb login" writes into .netrc: newer releases of W&B, and older ones.
+HOSTS = ("api.forge.coreweave.com", "api.wandb.ai")
 Mode = Literal["online", "offline", "disabled"]
 Checkpoint = Literal["none", "best", "last", "both"]
 
@@ -139,9 +141,11 @@ def has_key() -> bool:
     """Whether W&B can go online: a key in the environment or in ``.netrc``."""
     if os.environ.get("WANDB_API_KEY"):
         return True
-    host = os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai").split("//")[-1].split("/")[0]
+    own = os.environ.get("WANDB_BASE_URL")
+    hosts = HOSTS if own is None else (own.split("//")[-1].split("/")[0],)
     try:
-        return netrc.netrc(os.environ.get("NETRC")).authenticators(host) is not None
+        known = netrc.netrc(os.environ.get("NETRC"))
+        return any(known.authenticators(host) is not None for host in hosts)
     except (OSError, netrc.NetrcParseError):
         return False
 

@@ -38,7 +38,12 @@ class LoggedRun:
     @property
     def described(self) -> dict[str, Any]:
         """The configuration with the options' names, which charts can be drawn by."""
-        return {**self.config, "options": dict(self.options)}
+        told = {
+            group: option
+            for group, option in self.options.items()
+            if not group.startswith("hydra") and option != "None"
+        }
+        return {**self.config, "options": told}
 
     def identity(self, logger: str) -> str | None:
         """Under which id a logger knows the run; None before the first start."""

@@ -71,6 +71,8 @@ def open_run(options: WandB, run: LoggedRun) -> "list[WandbRun]":
     if offline:
         folders = f"{shlex.quote(str(run.folder / 'wandb'))}/offline-run-*"
         print(f"W&B is offline ({reason}); upload with: wandb sync {folders}")
+    else:
+        print(f"W&B: {made.url}")
     return [WandbRun(made, options, run.folder)]
 
 

@@ -12,6 +12,7 @@ from omegaconf import OmegaConf
 
 from sr_experiments.errors import UserError
 from sr_experiments.reporting.loggers import LoggedRun, NoLogger, WandB, closing
+from sr_experiments.reporting.loggers.options import has_key
 from sr_experiments.training.job import Job
 
 # wandb closes its own service's pipes when the process ends.
@@ -22,7 +23,14 @@ Decode = Callable[[Path], list[Any]]
 
 @pytest.fixture(autouse=True)
 def no_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("WANDB_API_KEY", "WANDB_MODE", "WANDB_SWEEP_ID", "WANDB_RUN_ID", "NETRC"):
+    for name in (
+        "WANDB_API_KEY",
+        "WANDB_MODE",
+        "WANDB_SWEEP_ID",
+        "WANDB_RUN_ID",
+        "NETRC",
+        "WANDB_BASE_URL",
+    ):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("WANDB_DATA_DIR", str(tmp_path / "wandb_data"))
@@ -114,6 +122,18 @@ def test_a_failed_run_is_closed_as_failed(run: LoggedRun, decode: Decode) -> Non
     assert shown.exit_code == 1
 
 
+def test_a_run_that_w_and_bs_agent_starts_is_the_agents(
+    run: LoggedRun, decode: Decode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WANDB_SWEEP_ID", "sweep123")
+    monkeypatch.setenv("WANDB_RUN_ID", "agent001")
+    with closing(WandB().open(run)):
+        pass
+    (shown,) = decode(run.folder)
+    assert (shown.identity, shown.exit_code) == ("agent001", 0)
+    assert run.identity("wandb") == "agent001"
+
+
 def test_options_that_are_impossible_are_refused_before_a_run_is_opened(
     monkeypatch: pytest.MonkeyPatch, run: LoggedRun
 ) -> None:
@@ -129,6 +149,19 @@ def test_options_that_are_impossible_are_refused_before_a_run_is_opened(
     assert WandB().open(run) == []
     assert NoLogger().open(run) == []
     assert not (run.folder / "wandb").exists()
+
+
+@pytest.mark.parametrize("host", ["api.wandb.ai", "api.forge.coreweave.com"])
+def test_a_key_that_wandb_login_wrote_is_found(
+    host: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "netrc"
+    file.write_text(f"machine {host}\n  login user\n  password {'k' * 40}\n")
+    file.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(file))
+    assert has_key()
+    monkeypatch.setenv("WANDB_BASE_URL", "https://wandb.example.org")
+    assert not has_key()
 
 
 def test_a_run_is_named_by_what_differs() -> None:

@@ -19,11 +19,13 @@ from sr_experiments.models import (
 from sr_experiments.reporting.loggers import LoggedRun, closing, log_results, opened
 from sr_experiments.reporting.page import write_page
 from sr_experiments.reporting.run_folder import RunFolder
+from sr_experiments.tasks.distributed import rank, wait_for_all
 from sr_experiments.training.fit import fit, told
 from sr_experiments.training.job import Job
 from sr_experiments.training.making import make
 from sr_experiments.training.parts import Parts, build
 from sr_experiments.training.preflight import preflight
+from sr_experiments.training.together import together
 from sr_experiments.training.trainer import device, fix_execution, quiet_lightning
 
 __all__ = ["Job", "preflight", "run"]
@@ -62,7 +64,8 @@ def run(job: Job) -> dict[str, Any]:
         logged = LoggedRun(folder.path, job.label, job.resolved, job.choices, sweep)
         loggers = opened(make(job.config.logger, "logger"), logged)
         with closing(loggers):
-            parts = _train(job, folder, loggers)
+            with together(_train, job, folder, threads):
+                parts = _train(job, folder, loggers)
             summary = _finish(parts, folder, threads)
             log_results(loggers, folder.path)
     except BaseException as error:
@@ -97,6 +100,8 @@ def _open_folder(job: Job) -> RunFolder:
 def _train(job: Job, folder: RunFolder, loggers: list[Logger]) -> Parts:
     """Train the stages that are not over yet, each from what the one before left.
 
+    Every process of the run does; the first one alone writes (see ``training.together``).
+
     Returns:
         The parts of the last stage, with its best weights.
     """
@@ -106,9 +111,11 @@ def _train(job: Job, folder: RunFolder, loggers: list[Logger]) -> Parts:
         file = folder.stage_file(stage.number, stage.name)
         if not file.is_file():
             parts = _train_stage(job, stage, left, folder, loggers)
-            network, model = parts.task.outcome(parts.model)
-            assert isinstance(network, SRModel | Classifier)
-            save_model(network, model, file)
+            if rank() == 0:
+                network, model = parts.task.outcome(parts.model)
+                assert isinstance(network, SRModel | Classifier)
+                save_model(network, model, file)
+            wait_for_all()
         left[stage.name] = read_model(file)
     return _train_stage(job, last, left, folder, loggers)
 
@@ -123,7 +130,7 @@ def _train_stage(
     with stage.blamed():
         parts = build(stage, left)
         parts.task.data.setup(device(stage.config.trainer))
-        if stage.number == 1:
+        if stage.number == 1 and rank() == 0:
             folder.write_summary({"params_training": count_parameters(parts.network)})
         if not stage.single:
             options = " ".join(f"{group}={option}" for group, option in told(stage).items())

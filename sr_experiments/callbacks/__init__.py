@@ -1,5 +1,6 @@
 """Measurements and records that accompany any training."""
 
+from sr_experiments.callbacks.agreement import Agreement
 from sr_experiments.callbacks.channel_ranker import ChannelRanker
 from sr_experiments.callbacks.checkpoints import Checkpoints
 from sr_experiments.callbacks.early_stopping import EarlyStopping
@@ -12,6 +13,7 @@ from sr_experiments.callbacks.run_record import RunRecord
 from sr_experiments.callbacks.weight_clip import WeightClip
 
 __all__ = [
+    "Agreement",
     "ChannelRanker",
     "Checkpoints",
     "EarlyStopping",

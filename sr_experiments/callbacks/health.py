@@ -11,6 +11,7 @@ from lightning.pytorch.utilities import rank_zero_warn
 
 from sr_experiments.models.health import watch_output_clip
 from sr_experiments.tasks import SuperResolutionTask
+from sr_experiments.tasks.distributed import rank
 
 
 class Health(pl.Callback):
@@ -22,9 +23,9 @@ class Health(pl.Callback):
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Look at one training batch, which has every intensity that trains."""
         assert isinstance(pl_module, SuperResolutionTask)
-        if trainer.sanity_checking:
+        if trainer.sanity_checking or rank():
             return
-        low_res, _ = pl_module.train_batch()
+        low_res, _ = pl_module.train_batch(whole=True)
         with torch.no_grad(), watch_output_clip(pl_module.network) as found:
             pl_module.network(low_res)
         dead = sorted(found)

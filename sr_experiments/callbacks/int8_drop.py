@@ -26,6 +26,7 @@ from sr_experiments.quantization.graph import Graph
 from sr_experiments.quantization.modes import HalfPrecision, NoQuantization, PostTraining
 from sr_experiments.quantization.trace import trace
 from sr_experiments.tasks import SuperResolutionTask
+from sr_experiments.tasks.distributed import rank
 
 
 def measure(file: bytes, data: SRData, threads: int) -> float:
@@ -68,7 +69,7 @@ class Int8Drop(pl.Callback):
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Trace once: the graph reads the live weights ever after. Measure a fixed reference."""
-        if isinstance(self.mode, NoQuantization):
+        if isinstance(self.mode, NoQuantization) or rank():
             return
         task = self._task(pl_module)
         if task.quantizer is None:
@@ -78,7 +79,8 @@ class Int8Drop(pl.Callback):
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Quantise, write, run and log."""
-        if isinstance(self.mode, NoQuantization) or trainer.sanity_checking:
+        idle = trainer.sanity_checking or rank() > 0  # the other processes wait meanwhile
+        if isinstance(self.mode, NoQuantization) or idle:
             return
         start = time.perf_counter()
         task = self._task(pl_module)

@@ -15,6 +15,7 @@ from torch import nn
 from sr_experiments.errors import UserError
 from sr_experiments.functional.pixels import to_float
 from sr_experiments.tasks import SuperResolutionTask
+from sr_experiments.tasks.distributed import rank
 
 
 class Perception(pl.Callback):
@@ -37,8 +38,10 @@ class Perception(pl.Callback):
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Measure and log."""
         assert isinstance(pl_module, SuperResolutionTask)
+        if rank() or trainer.sanity_checking:
+            return
         last = trainer.current_epoch + 1 == trainer.max_epochs
-        if trainer.sanity_checking or not (last or (trainer.current_epoch + 1) % self.every == 0):
+        if not (last or (trainer.current_epoch + 1) % self.every == 0):
             return
         scores: dict[str, list[float]] = {}
         for low_res, high_res in ((low, high) for _, low, high in pl_module.data.val_pairs()):

@@ -40,7 +40,8 @@ class RunRecord(pl.Callback):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Forget rows that the interrupted run wrote after its last checkpoint."""
         self.started = time.perf_counter()  # Lightning skips the next hook after some resumes
-        self.folder.drop_metrics_after(self.first_epoch + trainer.current_epoch - 1)
+        if trainer.is_global_zero:
+            self.folder.drop_metrics_after(self.first_epoch + trainer.current_epoch - 1)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the epoch's clock, and forget the last epoch's metrics.

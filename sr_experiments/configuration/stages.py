@@ -25,7 +25,7 @@ _ABSENT = object()
 KEYS = ("name", "epochs", "collapse", "test", "overrides")
 OF_THE_RUN = (
     "stages", "experiment", "debug", "budget", "resume", "fail_fast", "objective", "run_name",
-    "init_from", "pretrained", "paths", "logger", "hydra", "sweeps",
+    "init_from", "pretrained", "paths", "logger", "hydra", "sweeps", "trainer.devices",
 )  # fmt: skip
 
 
@@ -156,9 +156,8 @@ def _stage(number: int, name: str, lines: list[str], words: Sequence[str]) -> St
     kept = []
     for item in parse(lines):
         key = _key(item)
-        root = key.partition(".")[0]
-        if root in OF_THE_RUN:
-            raise UserError(f"{item.input_line}: {root} is of the whole run, not of a stage")
+        for whole in {key, key.partition(".")[0]} & {*OF_THE_RUN}:
+            raise UserError(f"{item.input_line}: {whole} is of the whole run, not of a stage")
         if key == "model":
             raise UserError(
                 f"{item.input_line}: one network goes through all stages, which may change its "

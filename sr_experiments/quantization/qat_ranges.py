@@ -6,7 +6,7 @@ scale (see ``sharing``).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +20,20 @@ from sr_experiments.quantization.steps import stepped
 LEAST_FACTOR = 0.01  # a learned step stays positive
 
 
-class AveragedRanges(nn.Module):
+class TrainedRanges(nn.Module):
+    """What both kinds have in common.
+
+    Attributes:
+        widest: Of (N, 2) minima and maxima of this process's part of a batch, those of the whole
+            batch; the same where one process has all of it.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.widest: Callable[[Tensor], Tensor] = _as_seen
+
+
+class AveragedRanges(TrainedRanges):
     """Minimum and maximum of each batch, averaged with decaying weight.
 
     Args:
@@ -80,14 +93,14 @@ class AveragedRanges(nn.Module):
         extremes = [torch.stack(seen[group]) for group in self.order]
         ends = torch.stack([torch.stack([e[:, 0].amin(), e[:, 1].amax()]) for e in extremes])
         # Zero is inside every range; TensorFlow, too, widens a batch's before averaging it.
-        self.ends.lerp_(_with_zero(ends), 1 - self.decay)
+        self.ends.lerp_(_with_zero(self.widest(ends)), 1 - self.decay)
 
     def freeze(self) -> None:
         """Stop averaging."""
         self.frozen.fill_(True)
 
 
-class LearnedRanges(nn.Module):
+class LearnedRanges(TrainedRanges):
     """Steps of activations and kernels as parameters, with LSQ's gradient.
 
     Zero points stay those of the calibration: what is learned is how far a range reaches. A
@@ -155,6 +168,10 @@ class LearnedRanges(nn.Module):
 
     def _live(self, factors: Tensor) -> Tensor:
         return (factors.detach() if self.frozen else factors).clamp(min=LEAST_FACTOR)
+
+
+def _as_seen(ends: Tensor) -> Tensor:
+    return ends
 
 
 def _with_zero(ends: Tensor) -> Tensor:

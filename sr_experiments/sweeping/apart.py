@@ -96,6 +96,10 @@ def call_apart(function: Callable[..., Result], *arguments: Any) -> Result:
 
 def _start_server() -> None:
     """Start the server, once per process, deaf to a Ctrl-C that comes while it imports."""
+    known = (None, *multiprocessing.get_all_start_methods())
+    if multiprocessing.get_start_method(allow_none=True) not in known:
+        # A worker of joblib's has a default of its own, which the server would be told of.
+        multiprocessing.set_start_method("forkserver", force=True)
     multiprocessing.get_context("forkserver").set_forkserver_preload(list(PRELOADED))
     if threading.current_thread() is not threading.main_thread():
         forkserver.ensure_running()

@@ -1,6 +1,7 @@
 """One job of a sweep, as any launcher calls it: run apart, its end recorded, never an exception."""
 
 import sys
+import traceback
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,19 +38,19 @@ class SweepJob:
 
         Raises:
             KeyboardInterrupt: Ctrl-C, after the job has ended in its own time.
+            OSError: Its failure cannot be written down.
         """
         hydra = HydraConfig.get()
         overrides = [item for item in hydra.overrides.task if not item.startswith("hydra.")]
         choices = {key: str(value) for key, value in hydra.runtime.choices.items()}
         sweep, name = self.naming.sweep(config, overrides), self.naming.job(overrides)
-        job = Job(config, choices, overrides, (sweep, name))
         folder = self.naming.folder(config, overrides)
-        record = log.JobLog(folder, self.start)
-        if config.fail_fast and any(end.event == log.FAILED for end in record.ends().values()):
-            record.write(name, log.LEFT)
-            return no_answer(config)
-        run = RunFolder(folder / name)
+        record, run = log.JobLog(folder, self.start), RunFolder(folder / name)
         try:
+            if config.fail_fast and any(end.event == log.FAILED for end in record.ends().values()):
+                record.write(name, log.LEFT)
+                return no_answer(config)
+            job = Job(config, choices, overrides, (sweep, name))
             if config.resume and run.status() == "finished" and run.matches(job.resolved):
                 print(f"{run.path}: finished before; nothing to do")
                 result, event = answer(config, run.summary()), log.SKIPPED
@@ -60,8 +61,11 @@ class SweepJob:
             print(f"{error}: passed over")
             record.write(name, log.PASSED)
             return no_answer(config)
-        except (UserError, FailedError, DiedError) as error:
+        except Exception as error:
             reason = str(error)
+            if not isinstance(error, UserError | FailedError | DiedError):
+                traceback.print_exc()  # of this process, not of the job's, which prints its own
+                reason = f"{type(error).__name__}: {error}".rstrip(": ")
             _record_failure(run.path, reason)
             record.write(name, log.FAILED, reason)
             print(f"failed: {name}: {reason}", file=sys.stderr)

@@ -32,7 +32,7 @@ from sr_experiments.reporting.finish import finish
 from sr_experiments.reporting.layer_report import report_layers
 from sr_experiments.reporting.run_folder import RunFolder
 from sr_experiments.reporting.shipping import ship
-from sr_experiments.tasks.distributed import share
+from sr_experiments.tasks.distributed import share, synchronise_batch_norm, widest
 from sr_experiments.tasks.reference import Reference
 from sr_experiments.tasks.scheduling import ScheduledTask
 
@@ -94,9 +94,15 @@ class SuperResolutionTask(ScheduledTask):
         self._shipped_graph: Graph | None = None
 
     def setup(self, stage: str) -> None:
-        """Measure the ranges that quantisation-aware training starts from."""
+        """Measure the ranges that quantisation-aware training starts from.
+
+        Batch norm and these ranges see the batches of all processes.
+        """
         if isinstance(self.quantization, QuantizationAware) and self.quantizer is None:
             self.start_quantization(self.quantization, self.quantization.images(self.data))
+        if self.quantizer is not None:
+            self.quantizer.ranges.widest = widest
+        synchronise_batch_norm(self)
 
     def start_quantization(self, mode: QuantizationAware, calibration: Tensor) -> None:
         """Go on training on the INT8 grid.
@@ -200,9 +206,15 @@ class SuperResolutionTask(ScheduledTask):
         """One entry per validation image."""
         return range(len(self.data.val_pairs()))
 
-    def train_batch(self) -> tuple[Tensor, Tensor]:
-        """This process's part of the current batch: (N, 3, h, w), (N, 3, s*h, s*w) in [0, 1]."""
-        low_res, high_res = map(share, self.data.train_batch(self.iteration))
+    def train_batch(self, *, whole: bool = False) -> tuple[Tensor, Tensor]:
+        """The current batch: (N, 3, h, w) and (N, 3, scale * h, scale * w) in [0, 1].
+
+        Args:
+            whole: All of it, not this process's part.
+        """
+        low_res, high_res = self.data.train_batch(self.iteration)
+        if not whole:
+            low_res, high_res = share(low_res), share(high_res)
         return (
             low_res.to(self.device).contiguous(memory_format=self.memory_format),
             high_res.to(self.device).contiguous(memory_format=self.memory_format),

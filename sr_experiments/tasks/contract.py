@@ -56,6 +56,8 @@ class Task(pl.LightningModule):
     Attributes:
         metric: What the best network is chosen by, logged in every epoch.
         higher_is_better: Whether more of it is.
+        shares_batches: Whether several processes train it together, each on its part of a batch
+            (see ``tasks.distributed``).
         network: What is trained.
         data: Its data set.
         iteration: Data batches trained on so far, those of the run's earlier stages included.
@@ -63,6 +65,7 @@ class Task(pl.LightningModule):
 
     metric: ClassVar[str] = "val/psnr"
     higher_is_better: ClassVar[bool] = True
+    shares_batches: ClassVar[bool] = False
     network: nn.Module
     data: TrainingData
     iteration: int = 0

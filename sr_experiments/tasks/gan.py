@@ -27,7 +27,7 @@ from sr_experiments.models.discriminators import Discriminator
 from sr_experiments.quantization.modes import HalfPrecision, NoQuantization, PostTraining
 from sr_experiments.quantization.qat import QuantizationAware
 from sr_experiments.tasks.base import SuperResolutionTask, trainable_parameters
-from sr_experiments.tasks.distributed import average_gradients, synchronise_batch_norm
+from sr_experiments.tasks.distributed import average_gradients
 from sr_experiments.tasks.regression import loss_terms
 from sr_experiments.tasks.rivalry import Rivalry
 from sr_experiments.tasks.scheduling import OptimizerFactory, SchedulerFactory
@@ -73,6 +73,7 @@ class GANTask(SuperResolutionTask):
     """
 
     loss: GeneratorLoss
+    shares_batches = True
 
     def __init__(
         self,
@@ -147,12 +148,6 @@ class GANTask(SuperResolutionTask):
     def newest_is_best(self) -> bool:
         """Whether no metric chooses the network."""
         return self.keeps_newest or super().newest_is_best
-
-    def setup(self, stage: str) -> None:
-        """As the base, and let batch norm see the batches of all processes."""
-        super().setup(stage)
-        for network in (self.network, self.discriminator):
-            synchronise_batch_norm(network)
 
     def start_quantization(self, mode: QuantizationAware, calibration: Tensor) -> None:
         """As the base.

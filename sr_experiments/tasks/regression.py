@@ -41,6 +41,8 @@ class RegressionTask(SuperResolutionTask):
         channels_last: See `SuperResolutionTask`.
     """
 
+    shares_batches = True
+
     def __init__(
         self,
         network: SRModel,
@@ -108,18 +110,19 @@ class RegressionTask(SuperResolutionTask):
         low_res, high_res = self.train_batch()
         terms = self.terms(low_res, high_res)
         loss = self.total_loss(terms)
-        self.log("train/loss", loss.detach(), on_epoch=True, on_step=False, batch_size=1)
-        for term, value in terms.items():
-            self.log(
-                f"train/loss/{term}", value.detach(), on_epoch=True, on_step=False, batch_size=1
-            )
+        logged = {"train/loss": loss}
+        logged |= {f"train/loss/{term}": value for term, value in terms.items()}
         if self.reference is not None and self.reference.trains:
             prediction = self.reference(low_res)
             twin = self.total_loss(
                 self._terms(self.reference.network, prediction, low_res, high_res)
             )
-            self.log("train/loss_twin", twin.detach(), on_epoch=True, on_step=False, batch_size=1)
+            logged["train/loss_twin"] = twin
             loss = loss + twin
+        for name, value in logged.items():
+            self.log(
+                name, value.detach(), on_epoch=True, on_step=False, batch_size=1, sync_dist=True
+            )
         return loss
 
     def on_train_batch_end(self, outputs: Any, batch: int, batch_idx: int) -> None:

@@ -8,12 +8,19 @@ import torch
 from lightning.pytorch.loggers import Logger
 from omegaconf import OmegaConf
 
-from sr_experiments.callbacks import Checkpoints, Histograms, RunRecord, progress_callback
+from sr_experiments.callbacks import (
+    Agreement,
+    Checkpoints,
+    Histograms,
+    RunRecord,
+    progress_callback,
+)
 from sr_experiments.configuration.stages import Stage
 from sr_experiments.models import SRModel
 from sr_experiments.reporting.mode_scores import print_scores, score_modes
 from sr_experiments.reporting.run_folder import RunFolder
 from sr_experiments.tasks import FitTask, SuperResolutionTask
+from sr_experiments.tasks.distributed import rank
 from sr_experiments.training.parts import Parts
 from sr_experiments.training.trainer import make_trainer
 
@@ -23,6 +30,8 @@ SETTINGS = {"patch": "data.patch", "batch_size": "data.batch_size", "lr": "optim
 
 def fit(stage: Stage, parts: Parts, folder: RunFolder, loggers: list[Logger]) -> None:
     """Train a stage. Afterwards the task has its best weights, and the summary its entry.
+
+    Both only in the first process of a run; the others have trained and are done.
 
     Args:
         stage: Which.
@@ -35,6 +44,8 @@ def fit(stage: Stage, parts: Parts, folder: RunFolder, loggers: list[Logger]) ->
     first_iteration = sum(entry["steps"] for entry in done)
     parts.task.iteration = first_iteration
     _train(stage, parts, folder, loggers, first_epoch)
+    if rank() != 0:
+        return
     best = torch.load(folder.best_checkpoint, map_location="cpu", weights_only=True)
     parts.task.load_state_dict(best["state_dict"])
     rows = [row for row in folder.metrics() if row["stage"] == stage.name]
@@ -91,7 +102,10 @@ def _train(
     )
     record = RunRecord(folder, loggers, stage=stage.name, first_epoch=first_epoch)
     histograms = Histograms(loggers, first_epoch)
-    callbacks = [*parts.callbacks, progress_callback(), record, histograms, checkpoints]
+    callbacks = [
+        *(Agreement(), *parts.callbacks),
+        *(progress_callback(), record, histograms, checkpoints),
+    ]
     trainer = make_trainer(
         stage.config.trainer,
         parts.epochs,

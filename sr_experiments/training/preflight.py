@@ -10,7 +10,7 @@ from sr_experiments.quantization.npu_hints import lines, npu_hints
 from sr_experiments.training.job import Job
 from sr_experiments.training.making import make
 from sr_experiments.training.parts import Parts, build
-from sr_experiments.training.trainer import make_trainer
+from sr_experiments.training.trainer import device, make_trainer
 
 
 def preflight(job: Job, *, pack: bool = False) -> list[str]:
@@ -52,6 +52,7 @@ def check(stage: Stage, parts: Parts) -> None:
     Raises:
         UserError: Naming the key to change.
     """
+    check_devices(stage, parts)
     parts.task.data.check()
     trainer = stage.config.trainer
     if trainer.accelerator in ("cuda", "gpu") and not torch.cuda.is_available():
@@ -65,6 +66,43 @@ def check(stage: Stage, parts: Parts) -> None:
     blaming("trainer", lambda: make_trainer(trainer, parts.epochs, [], None))
     parts.task.preflight(stage.choices)
     blaming("optimizer", parts.task.configure_optimizers)
+
+
+def check_devices(stage: Stage, parts: Parts) -> None:
+    """Check whether the stage can train in as many processes as it is to.
+
+    Raises:
+        UserError: Naming the key to change.
+    """
+    task, trainer = parts.task, stage.config.trainer
+    devices = trainer.devices
+    if not isinstance(devices, int) or isinstance(devices, bool) or devices < 1:
+        raise UserError(f"trainer.devices={devices} is not a whole number from 1")
+    if devices == 1:
+        return
+    if not task.shares_batches:
+        raise UserError(
+            f"trainer.devices={devices}: task={stage.choices['task']} trains in one process, and "
+            "so does what is fitted; leave it out"
+        )
+    if stage.config.data.batch_size % devices:
+        raise UserError(
+            f"data.batch_size={stage.config.data.batch_size} cannot be divided among "
+            f"trainer.devices={devices} processes"
+        )
+    parts_of_batch = getattr(task, "accumulate", 1)
+    crops = stage.config.data.batch_size // devices
+    if crops % parts_of_batch:
+        raise UserError(
+            f"task.accumulate={parts_of_batch} does not divide the {crops} crops of each of the "
+            f"trainer.devices={devices} processes"
+        )
+    gpus = torch.cuda.device_count()
+    if device(trainer).type == "cuda" and devices > gpus:
+        raise UserError(
+            f"trainer.devices={devices}: there are {gpus} CUDA devices here; lower it, or add "
+            "trainer.accelerator=cpu"
+        )
 
 
 def hand_over(parts: Parts, stage: Stage) -> SavedModel:

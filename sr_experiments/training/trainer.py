@@ -13,6 +13,7 @@ from sr_experiments.callbacks import Checkpoints
 from sr_experiments.files import write_json
 from sr_experiments.reporting import environment
 from sr_experiments.reporting.run_folder import RunFolder
+from sr_experiments.tasks.distributed import AveragingStrategy, OneOf, rank
 
 
 def make_trainer(
@@ -34,7 +35,9 @@ def make_trainer(
     """
     return pl.Trainer(
         accelerator=config.accelerator,
-        devices=1,
+        devices=config.devices,
+        strategy=AveragingStrategy() if config.devices > 1 else "auto",
+        plugins=[OneOf()],  # not what Lightning finds on a cluster, for a sweep's launcher is there
         precision=config.precision,
         max_epochs=epochs,
         gradient_clip_val=config.gradient_clip if clips else None,
@@ -50,13 +53,15 @@ def make_trainer(
 
 
 def device(config: DictConfig) -> torch.device:
-    """Where a stage trains, and so where its batches are made.
+    """Where this process trains a stage, and so where its batches are made.
 
     Args:
         config: The group ``trainer``.
     """
     wants_gpu = config.accelerator in ("auto", "cuda", "gpu")
-    return torch.device("cuda" if wants_gpu and torch.cuda.is_available() else "cpu")
+    if not (wants_gpu and torch.cuda.is_available()):
+        return torch.device("cpu")
+    return torch.device("cuda", rank()) if config.devices > 1 else torch.device("cuda")
 
 
 def fix_execution(config: DictConfig, seed: int, folder: RunFolder) -> int:
@@ -68,14 +73,15 @@ def fix_execution(config: DictConfig, seed: int, folder: RunFolder) -> int:
         folder: Its ``environment.json`` is written, or read when it is there.
 
     Returns:
-        CPU threads, which torch now uses.
+        CPU threads of each process, which torch now uses.
     """
     file = folder.path / "environment.json"
-    threads = config.threads or environment.usable_cores()
+    threads = config.threads or max(1, environment.usable_cores() // config.devices)
     if file.is_file():
         threads = environment.recorded_threads(file) or threads
     else:
         execution = {
+            "processes": config.devices,
             "threads": threads,
             "channels_last": config.channels_last,
             "precision": config.precision,
@@ -92,5 +98,7 @@ def quiet_lightning() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
     # Lightning 2.6 asks torch's pytree in a way that torch 2.15 deprecates.
     warnings.filterwarnings("ignore", ".*treespec, LeafSpec.*")
+    # What the first process measures for all is rightly not averaged over them.
+    warnings.filterwarnings("ignore", ".*recommended to use .self.log.*sync_dist=True.*")
     # The average of the weights is in evaluation mode on purpose.
     warnings.filterwarnings("ignore", ".*module.s. in eval mode at the start of training.*")

@@ -100,6 +100,24 @@ def _alive(pid: int) -> bool:
     return not (state.is_file() and state.read_text().rpartition(")")[2].split()[0] == "Z")
 
 
+def test_a_worker_of_joblibs_can_call_apart_too(tmp_path: Path) -> None:
+    (tmp_path / "called.py").write_text(
+        "import os\nfrom joblib import Parallel, delayed\n"
+        "from sr_experiments.sweeping import apart\n"
+        "def called():\n    apart.PRELOADED = ('json',)\n    return apart.call_apart(os.getpid)\n"
+        "if __name__ == '__main__':\n"
+        "    print(len({*Parallel(n_jobs=2)(delayed(called)() for _ in range(2)), os.getpid()}))\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-m", "called"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])},
+    )
+    assert ended.stdout == "3\n", ended.stderr
+
+
 def test_the_kernel_is_offered_the_job_rather_than_the_sweep() -> None:
     file = Path("/proc/self/oom_score_adj")
     if not file.is_file():

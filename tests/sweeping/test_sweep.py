@@ -1,5 +1,6 @@
 """What a sweep does around its jobs; they themselves are played by a function."""
 
+import csv
 import json
 import sys
 from collections.abc import Callable, Mapping
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from omegaconf import DictConfig
 
 from sr_experiments.__main__ import main
 from sr_experiments.configuration.compose import check
@@ -93,6 +95,30 @@ def test_a_second_start_repeats_nothing_that_is_finished_and_runs_the_rest(
         ("seed=2", "finished"),
         ("seed=3", "finished before"),
     ]
+
+
+def test_what_fails_before_a_job_has_its_process_is_a_row_of_the_table_too(
+    start: Callable[..., list[int]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unmade(config: DictConfig, *rest: Any) -> Job:
+        if config.seed == 2:
+            raise OSError("stale file handle")
+        return Job(config, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(job, "Job", unmade)
+        with pytest.raises(SystemExit) as ended:
+            start()
+    assert ended.value.code == 1
+    with (tmp_path / "multirun" / "summary.csv").open(newline="") as file:
+        rows = {row["job"]: row for row in csv.DictReader(file)}
+    assert [rows[f"seed={seed}"]["status"] for seed in (1, 2, 3)] == [
+        "finished",
+        "failed",
+        "finished",
+    ]
+    assert rows["seed=2"]["reason"] == "OSError: stale file handle"
+    assert start() == [2]
 
 
 def test_a_job_of_changed_configuration_is_run_and_its_old_result_kept(

@@ -20,13 +20,14 @@ LAUNCHERS = {
         "+hydra.launcher.ray.init.include_dashboard=false",
         "+hydra.launcher.ray.remote.num_cpus=0.5",
     ],
-    "submitit local": [*SLURM, "hydra.launcher._target_=elsewhere.LocalSlurm"],
-    "submitit debug": [*SLURM, "hydra.launcher._target_=elsewhere.DebugSlurm"],
+    "submitit local": [*SLURM, "hydra.launcher._target_=hydra_plugins.elsewhere.Local"],
+    "submitit debug": [*SLURM, "hydra.launcher._target_=hydra_plugins.elsewhere.Debug"],
 }
 STRUCK = "_target_: misfortunes.Misfortune, seed: ${seed}, only: 2"
 LOST = f"+callbacks.loose={{{STRUCK}, kind: memory}}"
 CLUSTER = """
-import subprocess, sys
+import os, subprocess, sys
+os.environ["RAY_raylet_start_wait_time_s"] = "300"  # of a busy machine
 from ray.cluster_utils import Cluster
 cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
 cluster.add_node(num_cpus=1)
@@ -36,6 +37,28 @@ try:
     sys.exit(subprocess.run(command).returncode)
 finally:
     cluster.shutdown()
+"""
+# submitit_slurm with submitit's own stand-ins for Slurm. Hydra takes launchers from plugins only.
+ELSEWHERE = """
+from unittest import mock
+import submitit
+from hydra_plugins.hydra_submitit_launcher.submitit_launcher import SlurmLauncher
+
+class Local(SlurmLauncher):
+    cluster = "local"
+
+    def launch(self, jobs, first):
+        made = submitit.AutoExecutor
+
+        def elsewhere(cluster, **options):
+            assert cluster == "slurm"
+            return made(cluster=self.cluster, **options)
+
+        with mock.patch.object(submitit, "AutoExecutor", elsewhere):
+            return super().launch(jobs, first)
+
+class Debug(Local):
+    cluster = "debug"
 """
 pytestmark = pytest.mark.slow
 
@@ -63,7 +86,7 @@ def sweep(
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE), *sys.path])},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE), str(folder), *sys.path])},
         timeout=1800,
         cwd=folder,
     )
@@ -95,6 +118,9 @@ def test_every_launcher_gives_the_same_table(
     name: str, basic: list[dict[str, str]], tmp_path: Path
 ) -> None:
     need(name.split(" ")[0])
+    if "submitit" in name:
+        (tmp_path / "hydra_plugins").mkdir()
+        (tmp_path / "hydra_plugins" / "elsewhere.py").write_text(ELSEWHERE)
     ended, rows = sweep(tmp_path, LOST, *LAUNCHERS[name])
     assert ended.returncode == 1, ended.stdout + ended.stderr
     assert "1 of 3 jobs failed" in ended.stderr

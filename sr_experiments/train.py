@@ -5,6 +5,7 @@ from typing import Any
 
 from lightning.pytorch.loggers import Logger
 
+from sr_experiments.callbacks import StoppedError, stopped_by_signals
 from sr_experiments.configuration.stages import Stage
 from sr_experiments.errors import UserError
 from sr_experiments.files import write_atomic
@@ -63,7 +64,7 @@ def run(job: Job) -> dict[str, Any]:
         sweep = None if job.sweep is None else job.sweep[0]
         logged = LoggedRun(folder.path, job.label, job.resolved, job.choices, sweep)
         loggers = opened(make(job.config.logger, "logger"), logged)
-        with closing(loggers):
+        with stopped_by_signals(), closing(loggers):
             with together(_train, job, folder, threads):
                 parts = _train(job, folder, loggers)
             summary = _finish(parts, folder, threads)
@@ -72,7 +73,8 @@ def run(job: Job) -> dict[str, Any]:
         if isinstance(error, Exception):
             folder.write_summary({"status": "failed", "reason": str(error) or repr(error)})
         else:
-            folder.write_summary({"status": "interrupted", "reason": type(error).__name__})
+            reason = str(error) if isinstance(error, StoppedError) else type(error).__name__
+            folder.write_summary({"status": "interrupted", "reason": reason})
             print("interrupted; the same command goes on from the last checkpoint")
         raise
     finally:

@@ -48,6 +48,10 @@ class Checkpoints(Checkpoint):
         if better or newest or self.best_epoch < 0:
             self.best_score, self.best_epoch = score, trainer.current_epoch
             self._save(trainer, self.best)
+        self.save(trainer)
+
+    def save(self, trainer: pl.Trainer) -> None:
+        """Write the newest checkpoint, also in the middle of an epoch."""
         self._save(trainer, self.last)
 
     def _save(self, trainer: pl.Trainer, path: Path) -> None:

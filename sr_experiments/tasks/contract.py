@@ -58,6 +58,7 @@ class Task(pl.LightningModule):
         higher_is_better: Whether more of it is.
         shares_batches: Whether several processes train it together, each on its part of a batch
             (see ``tasks.distributed``).
+        resumes_in_epoch: Whether a checkpoint from the middle of an epoch holds all there is.
         network: What is trained.
         data: Its data set.
         iteration: Data batches trained on so far, those of the run's earlier stages included.
@@ -66,6 +67,7 @@ class Task(pl.LightningModule):
     metric: ClassVar[str] = "val/psnr"
     higher_is_better: ClassVar[bool] = True
     shares_batches: ClassVar[bool] = False
+    resumes_in_epoch: ClassVar[bool] = True
     network: nn.Module
     data: TrainingData
     iteration: int = 0

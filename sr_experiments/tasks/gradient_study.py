@@ -92,6 +92,7 @@ class GradientStudy(ScheduledTask):
         UserError: Values contradict each other.
     """
 
+    resumes_in_epoch = False  # the twin is of the epoch's start
     data: StudyData
 
     def __init__(

@@ -13,6 +13,7 @@ from sr_experiments.callbacks import (
     Checkpoints,
     Histograms,
     RunRecord,
+    Stopping,
     progress_callback,
 )
 from sr_experiments.configuration.stages import Stage
@@ -104,7 +105,7 @@ def _train(
     histograms = Histograms(loggers, first_epoch)
     callbacks = [
         *(Agreement(), *parts.callbacks),
-        *(progress_callback(), record, histograms, checkpoints),
+        *(progress_callback(), record, histograms, checkpoints, Stopping(checkpoints)),
     ]
     trainer = make_trainer(
         stage.config.trainer,

@@ -100,5 +100,7 @@ def quiet_lightning() -> None:
     warnings.filterwarnings("ignore", ".*treespec, LeafSpec.*")
     # What the first process measures for all is rightly not averaged over them.
     warnings.filterwarnings("ignore", ".*recommended to use .self.log.*sync_dist=True.*")
+    # Batches are a function of their number: no loader has anything to remember.
+    warnings.filterwarnings("ignore", ".*dataloader is not resumable.*")
     # The average of the weights is in evaluation mode on purpose.
     warnings.filterwarnings("ignore", ".*module.s. in eval mode at the start of training.*")

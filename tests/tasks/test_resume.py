@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+import torch
 
 CHILD = """
 import os, signal, sys
@@ -17,7 +18,7 @@ from sr_experiments.tasks import {task} as Task
 step = Task.training_step
 def deadly(self, *args):
     if self.iteration == {iteration}:
-        os.kill(os.getpid(), signal.SIGKILL)
+        os.kill(os.getpid(), signal.{signal})
     return step(self, *args)
 Task.training_step = deadly
 from sr_experiments.__main__ import main
@@ -50,13 +51,14 @@ def train(
     *,
     words: Sequence[str] = WORDS,
     kill_at: int | None = None,
+    by: signal.Signals = signal.SIGKILL,
     task: str = "RegressionTask",
 ) -> int:
     words = [*words, f"paths.output_dir={folder}", f"paths.cache_dir={cache}"]
     start = (
         ["-m", "sr_experiments"]
         if kill_at is None
-        else ["-c", CHILD.format(iteration=kill_at, task=task)]
+        else ["-c", CHILD.format(iteration=kill_at, task=task, signal=by.name)]
     )
     return subprocess.run(
         [sys.executable, *start, *words], stdout=subprocess.DEVNULL, check=False
@@ -66,6 +68,15 @@ def train(
 def only_run(folder: Path) -> Path:
     ((run,),) = [list(path.iterdir()) for path in folder.iterdir()]
     return run
+
+
+def measured(folder: Path) -> list[dict[str, str]]:
+    """Every row of ``metrics.csv`` without its times."""
+    with (only_run(folder) / "metrics.csv").open() as file:
+        return [
+            {key: value for key, value in row.items() if not key.startswith("time/")}
+            for row in csv.DictReader(file)
+        ]
 
 
 def digest(folder: Path) -> str:
@@ -109,6 +120,22 @@ def test_kill_9_in_the_middle_of_an_epoch_changes_nothing(
     summary = json.loads((only_run(tmp_path) / "summary.json").read_text())
     assert summary["status"] == "finished"
     assert summary["train"]["steps"] == 36
+
+
+@pytest.mark.parametrize(
+    "by", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
+)
+def test_a_signal_saves_the_middle_of_an_epoch(
+    by: signal.Signals, undisturbed: Path, cache: Path, tmp_path: Path
+) -> None:
+    assert train(tmp_path, cache, kill_at=19, by=by) == 128 + by
+    run = only_run(tmp_path)
+    summary = json.loads((run / "summary.json").read_text())
+    assert (summary["status"], summary["reason"]) == ("interrupted", f"stopped by {by.name}")
+    assert torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["iteration"] == 20
+    assert train(tmp_path, cache) == 0
+    assert digest(tmp_path) == digest(undisturbed)
+    assert measured(tmp_path) == measured(undisturbed)
 
 
 @pytest.mark.slow
@@ -157,6 +184,18 @@ GAN = [
 
 
 @pytest.mark.slow
+def test_signals_in_mid_epoch_change_nothing_of_a_gan(cache: Path, tmp_path: Path) -> None:
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    assert train(whole, cache, words=GAN) == 0
+    for place in (8, 15):  # before and after a reduction of a rate that goes by an epoch's mean
+        code = train(stopped, cache, words=GAN, kill_at=place, by=signal.SIGUSR1, task="GANTask")
+        assert code == 128 + signal.SIGUSR1
+    assert train(stopped, cache, words=GAN) == 0
+    assert digest(stopped) == digest(whole)
+    assert measured(stopped) == measured(whole)
+
+
+@pytest.mark.slow
 def test_kill_9_before_and_after_a_reduction_changes_nothing_of_a_gan(
     cache: Path, tmp_path: Path
 ) -> None:
@@ -167,17 +206,9 @@ def test_kill_9_before_and_after_a_reduction_changes_nothing_of_a_gan(
         assert code == -signal.SIGKILL
     assert train(killed, cache, words=GAN) == 0
     assert digest(killed) == digest(whole)
-    tables = []
-    for folder in (whole, killed):
-        with (only_run(folder) / "metrics.csv").open() as file:
-            tables.append(
-                [
-                    {key: value for key, value in row.items() if not key.startswith("time/")}
-                    for row in csv.DictReader(file)
-                ]
-            )
-    assert tables[0] == tables[1]
-    rates = [(row["lr/network"], row["lr/discriminator"]) for row in tables[0]]
+    rows = measured(whole)
+    assert measured(killed) == rows
+    rates = [(row["lr/network"], row["lr/discriminator"]) for row in rows]
     assert len(rates) == 4
     assert float(rates[-1][1]) < float(rates[0][1])
-    assert all("val/int8_drop" in row for row in tables[0])
+    assert all("val/int8_drop" in row for row in rows)

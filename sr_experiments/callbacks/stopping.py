@@ -1,0 +1,161 @@
+"""SIGTERM and Ctrl-C: finish the batch, save a checkpoint, end; the same command goes on there.
+
+A cluster sends SIGTERM (SLURM with ``--signal=USR1@60`` also SIGUSR1) some time before it kills.
+Lightning alone would leave at once, with the last epoch's checkpoint and, after SIGTERM, with the
+exit code of success.
+
+The checkpoint is of the middle of an epoch. Batches are a function of their number, so the rest of
+the epoch is trained as it would have been; what Lightning forgets are the sums behind the epoch's
+means, which schedules may go by, so they are kept here.
+"""
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+import lightning.pytorch as pl
+from torch import Tensor
+
+from sr_experiments.callbacks.checkpoints import Checkpoints
+from sr_experiments.tasks import Task
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+ECHO = 1.0  # seconds; a Ctrl-C in a terminal may come twice, passed on by a sweep
+
+
+class StoppedError(SystemExit):
+    """The run was told to end by a signal; the exit code is the shell's for it."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(128 + number)
+        self.name = signal.Signals(number).name
+
+    def __str__(self) -> str:
+        return f"stopped by {self.name}"
+
+
+@contextmanager
+def stopped_by_signals() -> Iterator[None]:
+    """Raise `StoppedError` at once on a signal that would otherwise end the process unrecorded."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise StoppedError(number)
+
+    numbers = [number for number in SIGNALS if number != signal.SIGINT]
+    before = {number: signal.signal(number, stop) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class Stopping(pl.Callback):
+    """Stop between two batches once a signal has come; a second Ctrl-C ends at once.
+
+    Args:
+        checkpoints: Who saves.
+
+    Raises:
+        StoppedError: Out of the training, after saving.
+    """
+
+    def __init__(self, checkpoints: Checkpoints) -> None:
+        self.checkpoints = checkpoints
+        self.received: int | None = None
+        self.when = 0.0
+        self.before: dict[int, Any] = {}
+        self.sums: dict[str, tuple[Tensor, Tensor]] = {}
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Listen; only a process's main thread can."""
+        if threading.current_thread() is threading.main_thread():
+            self.before = {number: signal.signal(number, self._receive) for number in SIGNALS}
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Save and stop: every step until here is whole."""
+        assert isinstance(pl_module, Task)
+        stop = self.received is not None
+        if trainer.world_size > 1:  # every process stops before the same batch
+            stop = trainer.strategy.reduce_boolean_decision(stop, all=False)
+        if not stop:
+            return
+        if batch_idx and pl_module.resumes_in_epoch:  # else the last epoch's is as new
+            self.sums = {
+                name: (metric.value.clone(), metric.cumulated_batch_size.clone())
+                for name, metric in _means(trainer).items()
+            }
+            self.checkpoints.save(trainer)
+        self._end()
+
+    def on_train_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        """In a resumed epoch, add what the batches before it had summed up, once there is a sum."""
+        means = _means(trainer) if self.sums else {}
+        for name in means.keys() & self.sums.keys():
+            value, count = self.sums.pop(name)
+            means[name].value += value.to(means[name].value)
+            means[name].cumulated_batch_size += count.to(means[name].value.device)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Stop after the last epoch, too: its checkpoint is there."""
+        if self.received is not None:
+            self._end()
+        self._listen_no_more()
+
+    def on_exception(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
+    ) -> None:
+        """Leave signals to whom they belonged."""
+        self._listen_no_more()
+
+    def state_dict(self) -> dict[str, Any]:
+        """The sums of the epoch so far, in a checkpoint of its middle."""
+        return {"sums": self.sums}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on with them."""
+        self.sums = state_dict["sums"]
+
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        now = time.monotonic()
+        if self.received is not None and number == signal.SIGINT and now > self.when + ECHO:
+            raise KeyboardInterrupt
+        if self.received is None:
+            name = signal.Signals(number).name
+            print(f"{name}: stopping after this batch, or after validation", flush=True)
+            self.received, self.when = number, now
+
+    def _end(self) -> None:
+        self._listen_no_more()
+        raise StoppedError(self.received or signal.SIGTERM)
+
+    def _listen_no_more(self) -> None:
+        for number, handler in self.before.items():
+            signal.signal(number, handler)
+        self.before = {}
+
+
+def _means(trainer: pl.Trainer) -> dict[str, Any]:
+    """Lightning's sums behind the means of the epoch in progress."""
+    results = trainer.fit_loop.epoch_loop._results
+    return {
+        name: metric
+        for name, metric in results.items()
+        if metric.meta.on_epoch and metric.meta.is_mean_reduction
+    }

@@ -106,6 +106,16 @@ def test_the_page_of_a_sweep_loads_sorts_and_tells_what_is_pointed_at(
     assert browser.run("document.querySelectorAll('body img[src=x], td b').length") == 0
 
 
+def test_names_of_any_length_leave_the_charts_their_room(sweep: Path) -> None:
+    long = "scheduler.peak=0.0013046789962977,scheduler.peak_at=0.34575755519441215,loss=l1"
+    (sweep / "seed=1").rename(sweep / long)
+    job(sweep, long.replace("l1", "mse"), (31.0, 31.5, 32.0), 3, 40)
+    sweep_page(sweep, "")  # matplotlib warns where names take all the room
+    drawn = re.findall(r"<text[^>]*>([^<]*)</text>", (sweep / "summary.html").read_text())
+    assert "peak=0.0013,peak_at=0.346,loss=mse" in drawn
+    assert max(map(len, drawn)) < len(long)
+
+
 def test_the_slider_has_every_runs_versions_of_the_same_place(sweep: Path, browser: Any) -> None:
     sweep_page(sweep, "")
     browser.open(sweep / "summary.html")

@@ -47,7 +47,7 @@ from hydra_plugins.hydra_submitit_launcher.submitit_launcher import SlurmLaunche
 class Local(SlurmLauncher):
     cluster = "local"
 
-    def launch(self, jobs, first):
+    def launch(self, job_overrides, initial_job_idx):
         made = submitit.AutoExecutor
 
         def elsewhere(cluster, **options):
@@ -55,7 +55,7 @@ class Local(SlurmLauncher):
             return made(cluster=self.cluster, **options)
 
         with mock.patch.object(submitit, "AutoExecutor", elsewhere):
-            return super().launch(jobs, first)
+            return super().launch(job_overrides, initial_job_idx)
 
 class Debug(Local):
     cluster = "debug"

@@ -3,6 +3,7 @@
 import csv
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ from sr_experiments.reporting.comparison.members import Member
 from sr_experiments.reporting.svg import COLOURS, FAINT, inline, themed
 
 QUALITY = "val/psnr"
+LONGEST = 36  # characters of a name within a chart
 COSTS = (("ms", "ms, INT8 file on this CPU"), ("kib", "KiB, INT8 file"))
 
 
@@ -43,6 +45,23 @@ def front(points: Sequence[Point]) -> list[Point]:
         if not kept or point.quality > kept[-1].quality:
             kept.append(point)
     return kept
+
+
+def short(label: str) -> str:
+    """A name that leaves the chart its room; what is pointed at is told in full.
+
+    Example:
+        >>> short("scheduler.peak=0.0013046789,model.channels=20,loss=l1")
+        'peak=0.0013,channels=20,loss=l1'
+    """
+    parts = []
+    for part in label.split(","):
+        key, sign, value = part.rpartition("=")
+        with suppress(ValueError):  # a word stays
+            value = f"{float(value):.3g}"
+        parts.append(f"{key.rpartition('.')[2]}{sign}{value}")
+    text = ",".join(parts)
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
 
 
 def pareto(rows: Sequence[Mapping[str, Any]], key: str, prefix: str) -> Markup | None:
@@ -90,7 +109,7 @@ def pareto(rows: Sequence[Mapping[str, Any]], key: str, prefix: str) -> Markup |
                 axes.scatter([point.cost], [point.quality], color=colour, gid=gid, s=36, zorder=2)
                 if on_front:
                     axes.annotate(
-                        point.label,
+                        short(point.label),
                         (point.cost, point.quality),
                         textcoords="offset points",
                         xytext=(-5, 4),  # nothing else lies above and left of the front
@@ -142,7 +161,7 @@ def curves(members: Sequence[Member], first: int) -> Markup | None:
                     continue
                 gid = f"curve-{index}-{title}"
                 said[gid] = f"{member.label} {title}: {points[-1][1]:.3f} dB at the end"
-                label = member.label if named and title == "FP32" else None
+                label = short(member.label) if named and title == "FP32" else None
                 steps, values = zip(*points, strict=True)
                 axes.plot(steps, values, style, gid=gid, label=label, **look)
         above.set_ylabel("PSNR, dB")

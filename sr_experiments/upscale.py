@@ -138,8 +138,9 @@ def _output(options: Options, trained: Trained, source: Path, suffix: str) -> Pa
     if options.input == "-" or options.input.startswith("/dev/"):
         raise UserError(f"output has no value: add output=..., since input={options.input} is live")
     scale = options.scale or trained.open(options.runtime).scale
-    whole = source.is_dir() or not source.name
-    return source.resolve().with_name(f"{source.resolve().stem}_x{scale}{'' if whole else suffix}")
+    if source.is_dir():
+        return source.resolve().with_name(f"{source.resolve().name}_x{scale}")
+    return source.with_name(f"{source.stem}_x{scale}{suffix}")
 
 
 def _video(options: Options, trained: Trained) -> None:

@@ -67,7 +67,9 @@ def make_card(
     scores = measure(weights, int8, scale, places)
     _compare(run, summary, scores)
     usual = defaults(name, scale)
-    options = {f"model.{key}": value for key, value in saved.config.items() if usual[key] != value}
+    options = {
+        f"model.{key}": value for key, value in saved.config.items() if usual.get(key) != value
+    }
     train = _train_sets(run, config)
     return {
         "schema_version": SCHEMA_VERSION,

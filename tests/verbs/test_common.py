@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -40,15 +39,12 @@ def verb(name: str, *words: str, folder: Path) -> "subprocess.CompletedProcess[s
 
 
 @pytest.mark.parametrize("name", VERBS)
-def test_help_is_quick_and_imports_nothing_heavy(name: str) -> None:
-    start = time.perf_counter()
+def test_help_imports_nothing_heavy(name: str) -> None:
     result = subprocess.run(
         [sys.executable, "-c", HELP, name], capture_output=True, text=True, check=True
     )
-    seconds = time.perf_counter() - start
     assert f"python -m sr_experiments.{name}" in result.stdout
     assert result.stdout.splitlines()[-1].strip() == "imported"
-    assert seconds < 2
 
 
 @pytest.mark.parametrize("name", VERBS)

@@ -26,8 +26,7 @@ LAUNCHERS = {
 STRUCK = "_target_: misfortunes.Misfortune, seed: ${seed}, only: 2"
 LOST = f"+callbacks.loose={{{STRUCK}, kind: memory}}"
 CLUSTER = """
-import os, subprocess, sys
-os.environ["RAY_raylet_start_wait_time_s"] = "300"  # of a busy machine
+import subprocess, sys
 from ray.cluster_utils import Cluster
 cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
 cluster.add_node(num_cpus=1)

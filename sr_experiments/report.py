@@ -34,6 +34,7 @@ class Options(DataOptions):
       python -m sr_experiments.report table=glasses runs=[outputs/glasses_folds]
       python -m sr_experiments.report table=minibatch runs=[outputs/minibatch]
       python -m sr_experiments.report figure=glasses_11 runs=outputs
+      python -m sr_experiments.report figure=side_by_side runs=[first_run,second_run] data=photos
       python -m sr_experiments.report table=swift_srgan_2 runs=outputs/swift_srgan-small
       python -m sr_experiments.report table=swift_srgan_3 repeats=30 device=cuda
       python -m sr_experiments.report runs=outputs/xlsr-x3/2026-11-21_10-00-00
@@ -49,6 +50,7 @@ class Options(DataOptions):
                    the batches that it recommends
                    swift_srgan_2, swift_srgan_3: PSNR, time and memory of the Swift-SRGAN paper
     figure         xlsr_4: crops where INT8 changes colours, as figure 4 of the XLSR paper;
+                   side_by_side: low-res, the runs' networks in FP32 and the original;
                    glasses_10, glasses_11: the glasses paper's curves of loss and accuracy, over
                    100 epochs and of its three models
     runs           run folder or [folders], also of many runs, such as a sweep's. Without table and
@@ -105,6 +107,7 @@ TABLES = {
 }
 FIGURES = {
     "xlsr_4": {"runs", "data", "root", "pictures"},
+    "side_by_side": {"runs", "data", "root", "pictures"},
     "glasses_10": {"runs"},
     "glasses_11": {"runs"},
 }
@@ -323,11 +326,15 @@ OF_SUMMARIES = {
 
 
 def _figure(options: Options, runs: "list[TrainedRun]", threads: int) -> None:
-    from sr_experiments.reporting import false_colours
+    from sr_experiments.reporting import false_colours, side_by_side
     from sr_experiments.reporting.evaluation import default_sets, load_sets
 
     scale = false_colours.common_scale(runs)
-    runtimes = false_colours.open_runs(runs, threads)
+    coloured = options.figure == "xlsr_4"
+    runtimes = (
+        false_colours.open_runs(runs, threads) if coloured else side_by_side.open_networks(runs)
+    )
+    cut = false_colours.false_colours if coloured else side_by_side.side_by_side
     specs = set_list(options.data)
     sets, missing = load_sets(
         specs or ["div2k:val", *(name for name in default_sets() if name != "div2k:val")],
@@ -339,14 +346,15 @@ def _figure(options: Options, runs: "list[TrainedRun]", threads: int) -> None:
     )
     for name, pairs in sets.items():
         crops = sorted(
-            false_colours.false_colours(pairs, runtimes, scale),
+            cut(pairs, runtimes, scale),
             key=lambda item: item.fault,
             reverse=True,
         )[: options.pictures]
-        folder = Path(options.output).expanduser() / "figure_xlsr_4"
+        folder = Path(options.output).expanduser() / f"figure_{options.figure}"
         paths = false_colours.write_crops(crops, name.partition(":")[0], folder)
         for path, item in zip(paths, crops, strict=True):
-            print(f"written: {path} (mean colour off by {item.fault:.1f} of 255)")
+            fault = f" (mean colour off by {item.fault:.1f} of 255)" if coloured else ""
+            print(f"written: {path}{fault}")
     for name in missing:
         print(f"not at hand: {name.partition(':')[0]}")
 

@@ -46,7 +46,7 @@ def test_a_network_by_the_rules_gets_none() -> None:
 @pytest.mark.parametrize(
     ("middle", "forward", "kind", "instead"),
     [
-        (nn.PReLU(16), None, "activation", "ReLU"),
+        (nn.PReLU(16), None, "activation", "one slope for all channels"),
         (nn.LeakyReLU(0.1), None, "activation", "ReLU"),
         (nn.GELU(), None, "activation", "ReLU"),
         (nn.Conv2d(16, 16, 3, padding=1), lambda part, x, _: part(x) + x, "add", "concatenate"),
@@ -100,7 +100,7 @@ def test_lines_name_a_few_places_and_count_the_rest() -> None:
     body = nn.Sequential(*(nn.PReLU(16) for _ in range(5)))
     head, line = lines("mine", hints(body))
     assert head == "mine on an NPU, hints:"
-    assert line.startswith("  PReLU or leaky ReLU")
+    assert line.startswith("  PReLU with a slope for each channel")
     assert "(middle.0, middle.1, middle.2 and 2 more)" in line
 
 

@@ -2,7 +2,8 @@
 
 Neither depends on what a network has learnt, so seeded random weights do. Every runtime is first
 asked for a small picture, which must have the right size and more than one colour. A device is
-waited for before the clock is read, and all runtimes of one frame are timed in turn.
+waited for before the clock is read. The runtimes of a small frame are timed in turn; those of a
+large one by themselves, since all of them at once need more than 14 GiB to make a 4K picture.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -15,10 +16,11 @@ import torch
 from sr_experiments.deploy.latency import Latency, compare_latency
 from sr_experiments.deploy.memory import peak_memory
 from sr_experiments.deploy.runtimes import LiteRTRuntime, Runtime
-from sr_experiments.deploy.tflite import float_model
+from sr_experiments.deploy.tflite import float_model, half_model
 from sr_experiments.deploy.torch_runtime import TorchRuntime
 from sr_experiments.errors import UserError
 from sr_experiments.models import collapse
+from sr_experiments.quantization.graph import Graph
 from sr_experiments.quantization.trace import trace
 from sr_experiments.reporting.papers import SWIFT_SRGAN_PAPER, SWIFT_SRGAN_TABLE_3
 from sr_experiments.reporting.tables.measured import Entry, count, int8_file
@@ -27,6 +29,7 @@ from sr_experiments.reporting.tables.table import Cell, Column, Row, Table
 
 FEW = 30  # runs below which a row says how many there were
 WARMUP = 1
+TOGETHER = 270 * 480  # pixels of the largest frame whose runtimes are all kept in memory
 SIDE = 24  # of the picture that each runtime is checked with
 MIB = 1024**2
 LIBRARIES = ("torch", "sr_experiments.deploy.litert")
@@ -62,28 +65,27 @@ class Kind:
 def kinds(device: str, threads: int) -> list[Kind]:
     """FP32, half precision and INT8 as the device has them.
 
+    Half precision is FP16 arithmetic on a GPU. On a CPU, where torch's is emulated,
+    it is LiteRT's file of FP16 weights.
+
     Args:
         device: ``cpu`` or ``cuda``.
         threads: CPU threads.
     """
-    eager = [
-        Kind(f"{name} torch {device}", partial(_torch, device, half))
-        for name, half in (("FP32", False), ("FP16", True))
-    ]
-    files = [
-        Kind("FP32 LiteRT", partial(_float_file, threads)),
-        Kind("INT8 LiteRT", partial(_int8_file, threads)),
-    ]
-    return [*eager, files[1]] if device == "cuda" else [*files, eager[1]]
+    int8 = Kind("INT8 LiteRT", partial(_int8_file, threads))
+    if device == "cuda":
+        eager = (("FP32", False), ("FP16", True))
+        return [*(Kind(f"{name} torch cuda", partial(_torch, half)) for name, half in eager), int8]
+    files = (("FP32", float_model), ("FP16", half_model))
+    return [*(Kind(f"{name} LiteRT", partial(_file, threads, form)) for name, form in files), int8]
 
 
-def _torch(device: str, half: bool, entry: Entry) -> Runtime:
-    network = collapse(entry.build())
-    return TorchRuntime(network, device, channels_last=True, half=half)
+def _torch(half: bool, entry: Entry) -> Runtime:
+    return TorchRuntime(collapse(entry.build()), "cuda", channels_last=True, half=half)
 
 
-def _float_file(threads: int, entry: Entry) -> Runtime:
-    return LiteRTRuntime(float_model(trace(collapse(entry.build()))), threads)
+def _file(threads: int, form: Callable[[Graph], bytes], entry: Entry) -> Runtime:
+    return LiteRTRuntime(form(trace(collapse(entry.build()))), threads)
 
 
 def _int8_file(threads: int, entry: Entry) -> Runtime:
@@ -154,19 +156,21 @@ def _timed(
     entry: Entry, ways: Sequence[Kind], size: tuple[int, int], repeats: int, patience: float
 ) -> Iterator[dict[str, Cell]]:
     """Each way's figures for one network and frame."""
-    runtimes = [way.open(entry) for way in ways]
-    for way, runtime in zip(ways, runtimes, strict=True):
-        check_picture(runtime, f"{entry.name} in {way.name}")
-    latencies = compare_latency(runtimes, *size, repeats, WARMUP, patience)
-    del runtimes
-    for way, latency in zip(ways, latencies, strict=True):
-        yield {
-            "runtime": way.name,
-            "ms": latency.median,
-            "spread": latency.spread,
-            "runs": latency.runs,
-            "memory": _memory(way, entry, size, latency, patience),
-        }
+    together = size[0] * size[1] <= TOGETHER
+    for group in [ways] if together else [[way] for way in ways]:
+        runtimes = [way.open(entry) for way in group]
+        for way, runtime in zip(group, runtimes, strict=True):
+            check_picture(runtime, f"{entry.name} in {way.name}")
+        latencies = compare_latency(runtimes, *size, repeats, WARMUP, patience)
+        del runtimes, runtime
+        for way, latency in zip(group, latencies, strict=True):
+            yield {
+                "runtime": way.name,
+                "ms": latency.median,
+                "spread": latency.spread,
+                "runs": latency.runs,
+                "memory": _memory(way, entry, size, latency, patience),
+            }
 
 
 def check_picture(runtime: Runtime, what: str) -> None:
@@ -210,8 +214,8 @@ def _compared(rows: Sequence[dict[str, Cell]]) -> Iterator[Row]:
 def _notes(repeats: int, device: str) -> list[str]:
     notes = [
         "Ours: one frame of random pixels, input in place and output left there, median; the "
-        "runtimes of one network in turn; random weights, batch norm folded; output first "
-        "checked to be a picture.",
+        "runtimes of one network in turn at 270p, one after the other at 540p; random weights, "
+        "batch norm folded; output first checked to be a picture.",
         "The paper's clock: a Tesla K80, batch and precision not stated. Its times for "
         "Swift-SRGAN are 145 (270p) and 74 (540p) times below SRGAN's; the operations of the two "
         "differ by the factor in the last column, and 4 times the pixels of Swift-SRGAN take "
@@ -220,7 +224,7 @@ def _notes(repeats: int, device: str) -> list[str]:
         "there; its operations are counted so.",
     ]
     if device == "cpu":
-        notes.append("torch's FP16 on a CPU is emulated or slow on most; it is there to compare.")
+        notes.append("FP16 on a CPU is of the weights: LiteRT computes in FP32.")
     if repeats < FEW:
         notes.append(f"{repeats} runs were asked for; the column runs has those that counted.")
     return notes

@@ -75,6 +75,8 @@ def _card(card: Card) -> list[str]:
     how = "INT8 after training, FP32 as trained"
     if card["on_grid"]:
         how = "INT8 trained on its grid, from the FP32 network"
+    if card["gan"]:
+        how += "; trained against a discriminator, for looks and not for PSNR"
     lines = [
         f"## {_name(card)}",
         "",

@@ -77,6 +77,7 @@ def make_card(
         "scale": scale,
         "options": options,
         "on_grid": on_grid,
+        "gan": any("GAN" in str(node.get("task", {}).get("_target_")) for node in _nodes(config)),
         "parameters": count_parameters(network),
         "data": train,
         "command": command(run),
@@ -180,6 +181,11 @@ def _fp32(run: RunFolder) -> tuple[SavedModel, bool]:
     )
 
 
+def _nodes(config: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The configuration of the run, and what each stage changes of it."""
+    return [config, *(entry.get("resolved", {}) for entry in config.get("stages") or [])]
+
+
 def _train_sets(run: RunFolder, config: Mapping[str, Any]) -> list[str]:
     """Every set that any stage trained on.
 
@@ -188,8 +194,7 @@ def _train_sets(run: RunFolder, config: Mapping[str, Any]) -> list[str]:
     """
     if config.get("init_from") is not None:
         raise UserError(f"run={run.path} started from init_from=: make that training a stage of it")
-    nodes = [config, *(entry.get("resolved", {}) for entry in config.get("stages") or [])]
-    listed = [spec for node in nodes for spec in node.get("data", {}).get("train", [])]
+    listed = [spec for node in _nodes(config) for spec in node.get("data", {}).get("train", [])]
     tested = [spec for spec in listed if spec.partition(":")[0] in SETS]
     if tested:
         raise UserError(f"run={run.path} has trained on {tested[0]}, which it is scored on")

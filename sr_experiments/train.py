@@ -21,6 +21,7 @@ from sr_experiments.reporting.loggers import LoggedRun, closing, log_results, op
 from sr_experiments.reporting.page import write_page
 from sr_experiments.reporting.run_folder import RunFolder
 from sr_experiments.tasks.distributed import rank, wait_for_all
+from sr_experiments.training.execution import settled
 from sr_experiments.training.fit import fit, told
 from sr_experiments.training.job import Job
 from sr_experiments.training.making import make
@@ -130,6 +131,7 @@ def _train_stage(
     loggers: list[Logger],
 ) -> Parts:
     with stage.blamed():
+        stage = settled(stage, left, folder)
         parts = build(stage, left)
         parts.task.data.setup(device(stage.config.trainer))
         if stage.number == 1 and rank() == 0:

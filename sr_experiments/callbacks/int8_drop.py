@@ -7,35 +7,32 @@ it on the validation images. Nothing is simulated.
 The drop is counted from the network in floating point. In quantisation-aware training that is
 the FP32 network it started from, measured once, or its FP32 twin (see ``tasks.reference``);
 ``val/psnr`` is then that of the INT8 grid in torch, and ``val_fp32/psnr`` the reference's.
+
+Where a GPU trains, the CPU measures beside it, see `overlap`.
 """
 
 import time
-from statistics import fmean
+from collections.abc import Mapping
+from typing import Any
 
 import lightning.pytorch as pl
 import torch
 
-from sr_experiments.data import SRData
-from sr_experiments.deploy.runtimes import LiteRTRuntime
-from sr_experiments.deploy.scoring import predict_image
-from sr_experiments.deploy.tflite import half_model, int8_model
+from sr_experiments.callbacks.measuring import make_file, measure
+from sr_experiments.callbacks.overlap import FILE, Measurement, Overlap
+from sr_experiments.callbacks.run_record import RunRecord
+from sr_experiments.deploy.tflite import int8_model
 from sr_experiments.errors import UserError
-from sr_experiments.metrics import psnr_rgb
-from sr_experiments.models import SRModel
+from sr_experiments.models import SRModel, collapse
 from sr_experiments.quantization.graph import Graph
 from sr_experiments.quantization.modes import HalfPrecision, NoQuantization, PostTraining
 from sr_experiments.quantization.trace import trace
 from sr_experiments.tasks import SuperResolutionTask
-from sr_experiments.tasks.distributed import rank
+from sr_experiments.tasks.distributed import processes, rank
 
+__all__ = ["Int8Drop", "measure"]
 
-def measure(file: bytes, data: SRData, threads: int) -> float:
-    """Mean RGB PSNR, in dB, of a TFLite file on the validation images."""
-    runtime = LiteRTRuntime(file, threads=threads)
-    return fmean(
-        psnr_rgb(predict_image(runtime, low_res), high_res, data.scale)
-        for _, low_res, high_res in data.val_pairs()
-    )
+AUTO = "auto"
 
 
 class Int8Drop(pl.Callback):
@@ -46,9 +43,11 @@ class Int8Drop(pl.Callback):
             ``val/fp16_drop``, `NoQuantization` measures nothing.
         every: Validation epochs between two measurements.
         threads: Threads of LiteRT; None: as many as torch uses.
+        overlap: Measure in another process while training goes on; ``auto`` does where a GPU
+            trains. A row of ``metrics.csv`` then gets its numbers some epochs later.
 
     Raises:
-        UserError: ``every`` is not positive.
+        UserError: ``every`` is not positive, or ``overlap`` is unknown.
     """
 
     def __init__(
@@ -56,10 +55,18 @@ class Int8Drop(pl.Callback):
         mode: PostTraining | HalfPrecision | NoQuantization,
         every: int = 1,
         threads: int | None = None,
+        overlap: bool | str = AUTO,
     ) -> None:
         if every < 1:
             raise UserError(f"callbacks.int8_drop.every={every} is below 1")
+        if overlap not in (True, False, AUTO):
+            raise UserError(
+                f"callbacks.int8_drop.overlap={overlap} is none of auto, true and false"
+            )
         self.mode = mode
+        self.overlap = overlap
+        self.beside: Overlap | None = None
+        self.left: list[dict[str, Any]] = []  # of a checkpoint: not measured when it was written
         self.kind = "fp16" if isinstance(mode, HalfPrecision) else "int8"
         self.every = every
         self.threads = threads
@@ -76,6 +83,37 @@ class Int8Drop(pl.Callback):
             self.traced, self.graph = task.shipped, trace(task.shipped)
         elif self.reference_psnr is None:
             self.reference_psnr = task.reference_psnr()
+        if self._overlaps(task):
+            self.beside = self._start(trainer, task, self.mode)
+            for item in self.left:
+                self.beside.submit(Measurement(**item))
+        self.left = []
+
+    def _overlaps(self, task: SuperResolutionTask) -> bool:
+        """Whether to measure in another process.
+
+        Raises:
+            UserError: It is asked for, and cannot be.
+        """
+        wanted = task.device.type == "cuda" if self.overlap == AUTO else bool(self.overlap)
+        if not wanted or (task.ranking is None and processes() == 1):
+            return wanted
+        if self.overlap == AUTO:
+            return False
+        raise UserError(
+            "callbacks.int8_drop.overlap=true can follow neither a network whose channels go nor "
+            "several processes; set it to auto"
+        )
+
+    def _start(
+        self, trainer: pl.Trainer, task: SuperResolutionTask, mode: PostTraining | HalfPrecision
+    ) -> Overlap:
+        def late(rows: Mapping[int, Mapping[str, float]]) -> None:
+            for record in trainer.callbacks:  # type: ignore[attr-defined]
+                if isinstance(record, RunRecord):
+                    record.complete(rows)
+
+        return Overlap(mode, collapse(task.shipped).cpu(), task.data, self.threads, late)
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Quantise, write, run and log."""
@@ -91,6 +129,10 @@ class Int8Drop(pl.Callback):
         last = trainer.current_epoch + 1 == trainer.max_epochs
         if not (last or (trainer.current_epoch + 1) % self.every == 0):
             return
+        if self.beside is not None:
+            epoch = RunRecord.epoch_of(trainer)
+            self.beside.submit(Measurement(epoch, reference, self._weights(task)))
+            return
         with torch.no_grad():
             psnr = measure(self.file(task), task.data, self.threads or torch.get_num_threads())
         kind, drop = self.kind, reference - psnr
@@ -105,19 +147,48 @@ class Int8Drop(pl.Callback):
             return int8_model(quantized)
         if self.graph is None or self.traced is not task.shipped:
             self.traced, self.graph = task.shipped, trace(task.shipped)
-        if isinstance(self.mode, HalfPrecision):
-            return half_model(self.graph)
-        assert isinstance(self.mode, PostTraining)
-        calibration = self.mode.images(task.data).to(task.device)
-        return int8_model(self.mode.quantize(self.graph, calibration))
+        assert not isinstance(self.mode, NoQuantization)
+        return make_file(self.mode, self.graph, task.data, task.device)
 
-    def state_dict(self) -> dict[str, float | None]:
-        """What the fixed reference scored: a resumed run compares with the same number."""
-        return {"reference_psnr": self.reference_psnr}
+    @staticmethod
+    def _weights(task: SuperResolutionTask) -> dict[str, torch.Tensor]:
+        """What another process needs to make the file: the weights, or a finished file."""
+        quantized = task.quantized()
+        if quantized is not None:
+            with torch.no_grad():
+                return {FILE: torch.frombuffer(bytearray(int8_model(quantized)), dtype=torch.uint8)}
+        return {
+            name: value.detach().cpu().clone()
+            for name, value in collapse(task.shipped).state_dict().items()
+        }
 
-    def load_state_dict(self, state_dict: dict[str, float | None]) -> None:
-        """Go on with that number."""
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Wait for the measurements that are still on the way.
+
+        Not at the end of training, which Lightning leaves out where a resumed run has none left.
+        """
+        self._close(finish=True)
+
+    def on_exception(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
+    ) -> None:
+        """Leave them to the run that goes on from the checkpoint."""
+        self._close(finish=False)
+
+    def _close(self, *, finish: bool) -> None:
+        if self.beside is not None:
+            self.beside.close(finish=finish)
+            self.beside = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """What the fixed reference scored, and what is not measured yet."""
+        waiting = [] if self.beside is None else [item.state() for item in self.beside.waiting]
+        return {"reference_psnr": self.reference_psnr, "waiting": waiting}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Compare with the same number, and measure what the killed run had not."""
         self.reference_psnr = state_dict["reference_psnr"]
+        self.left = list(state_dict.get("waiting", []))
 
     def _reference(self, task: SuperResolutionTask) -> float:
         """PSNR of the FP32 network to compare with, in dB; a twin's changes."""

@@ -1,7 +1,7 @@
 """``metrics.csv``: a row per epoch, whatever logger is used."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import lightning.pytorch as pl
 from lightning.pytorch.loggers import Logger
@@ -73,3 +73,21 @@ class RunRecord(pl.Callback):
         self.folder.append_metrics({**axes, "stage": self.stage, **row})
         for logger in self.loggers:
             logger.log_metrics({**axes, **row}, step=pl_module.iteration)
+
+    @staticmethod
+    def epoch_of(trainer: pl.Trainer) -> int:
+        """The current epoch as the rows count it: on from the stages before."""
+        records = (item for item in trainer.callbacks if isinstance(item, RunRecord))  # type: ignore[attr-defined]
+        return trainer.current_epoch + sum(record.first_epoch for record in records)
+
+    def complete(self, late: Mapping[int, Mapping[str, float]]) -> None:
+        """Write metrics that were measured late into the rows of their epochs.
+
+        Args:
+            late: By epoch of the run.
+        """
+        for row in self.folder.complete_metrics(late):
+            values = late[int(row["epoch"])]
+            axes = {name: int(row[name]) for name in ("epoch", "iteration")}
+            for logger in self.loggers:
+                logger.log_metrics({**axes, **values}, step=axes["iteration"])

@@ -8,13 +8,14 @@ from sr_experiments.data.labelled import LabelledData, LabelledPart
 from sr_experiments.data.labelled_store import LabelledImages, load_square, packed_labelled, square
 from sr_experiments.data.labels import LabelledFile, read_labels
 from sr_experiments.data.photo_crops import PhotoCrops
-from sr_experiments.data.sampler import PatchSampler
+from sr_experiments.data.sampler import Draw, PatchSampler
 from sr_experiments.data.sources import SOURCES
 from sr_experiments.data.store import PackedImages, Pair, pack, packed
 
 __all__ = [
     "SOURCES",
     "Cifar10Data",
+    "Draw",
     "ImageFile",
     "LabelledData",
     "LabelledFile",

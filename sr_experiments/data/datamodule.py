@@ -10,7 +10,7 @@ from torch import Tensor
 
 from sr_experiments.data.degradation import Degradation
 from sr_experiments.data.finding import ImageFile, find_images, set_name
-from sr_experiments.data.sampler import PatchSampler
+from sr_experiments.data.sampler import Draw, PatchSampler
 from sr_experiments.data.store import HighRes, PackedImages, Pair, Pairs, low_res_size, packed
 from sr_experiments.errors import UserError
 
@@ -85,6 +85,11 @@ class SRData:
         self._test_sets: dict[str, Pairs] | None = None
         self._calibration: dict[tuple[int, int, str], Tensor] = {}
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Another process opens the packed sets by itself."""
+        opened = ("_sampler", "_train_store", "_val_pairs", "_test_sets")
+        return self.__dict__ | dict.fromkeys(opened)
+
     def check(self) -> None:
         """Look for the sets and read their headers; nothing is decoded or written.
 
@@ -150,11 +155,27 @@ class SRData:
 
     def train_batch(self, iteration: int) -> tuple[Tensor, Tensor]:
         """Batch ``iteration``, a pure function of the seed and it; see `PatchSampler`."""
+        low_res, high_res = self._sampling()(iteration)
+        return self.degradation(low_res, self.seed, iteration), high_res
+
+    def draw(self, iteration: int) -> Draw:
+        """What batch ``iteration`` is cut by, on the CPU; see `PatchSampler.draw`."""
+        return self._sampling().draw(iteration)
+
+    def cut(self, draw: Draw) -> tuple[Tensor, Tensor]:
+        """The batch that was drawn, not degraded; see `PatchSampler.cut`."""
+        return self._sampling().cut(draw)
+
+    @property
+    def home(self) -> torch.device:
+        """The device that holds the pixels of the training set."""
+        return self._sampling().home
+
+    def _sampling(self) -> PatchSampler:
         if self._sampler is None:
             self.setup()
         assert self._sampler is not None
-        low_res, high_res = self._sampler(iteration)
-        return self.degradation(low_res, self.seed, iteration), high_res
+        return self._sampler
 
     def train_images(self) -> Sequence[Tensor]:
         """Training photos at high resolution, (3, H, W) uint8, read when asked for.

@@ -5,20 +5,38 @@ crop by its symmetry of the square. Both run on the device that holds the set.
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from sr_experiments.data.store import PackedImages
 from sr_experiments.errors import UserError
 
-__all__ = ["PatchSampler", "symmetries"]
+__all__ = ["Draw", "PatchSampler", "symmetries"]
 
 CHANNELS = 3
 FREE_SHARE = 0.5  # of a device's free memory that a set may take; the rest is for training
 PERMUTATIONS = np.array([[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]])
+
+
+class Draw(NamedTuple):
+    """Where the crops of a batch are and what is done to them; N crops.
+
+    Attributes:
+        first: (N, 2) first byte of each crop, low-res and high-res.
+        row: (N, 2) bytes from a row of it to the next.
+        symmetry: (N,) of the square.
+        factor: (N,) float32 of a level of 255.
+        colours: (N, 3) their order.
+    """
+
+    first: Tensor
+    row: Tensor
+    symmetry: Tensor
+    factor: Tensor
+    colours: Tensor
 
 
 class PatchSampler:
@@ -39,6 +57,9 @@ class PatchSampler:
         channel_shuffle: Permute the three colours of each crop.
         device: Holds the pixels when they take less than half of its free memory; otherwise
             they stay in the mapped file and the batches are sent there.
+
+    Attributes:
+        home: The device that holds the pixels.
 
     Raises:
         UserError: An image is smaller than the patch.
@@ -69,9 +90,12 @@ class PatchSampler:
         self.intensity = np.asarray(intensity, dtype=np.float32)
         self.device = torch.device(device)
         self._sizes, self._offsets = store.sizes.numpy(), store.offsets.numpy()
-        home = self.device if _fits(store, self.device) else torch.device("cpu")
-        self._flat = store.low.to(home), store.high.to(home)
-        self._turns = tuple(symmetries(size).to(home) for size in (patch, patch * self.scale))
+        self.home = self.device if _fits(store, self.device) else torch.device("cpu")
+        self._flat = store.low.to(self.home), store.high.to(self.home)
+        sides = (patch, patch * self.scale)
+        self._turns = tuple(symmetries(size).to(self.home) for size in sides)
+        self._rows_of = tuple(torch.arange(size, device=self.home) for size in sides)
+        self._crop = torch.arange(batch_size, dtype=torch.int32, device=self.home)
 
     def __call__(self, iteration: int) -> tuple[Tensor, Tensor]:
         """The batch of one iteration.
@@ -80,6 +104,10 @@ class PatchSampler:
             Low-res (batch_size, 3, patch, patch) and high-res (batch_size, 3, scale * patch,
             scale * patch), float32 in [0, 1], in channels-last memory order.
         """
+        return self.cut(self.draw(iteration))
+
+    def draw(self, iteration: int) -> Draw:
+        """What the batch of one iteration is cut by, on the CPU."""
         random = np.random.Generator(
             np.random.PCG64(np.random.SeedSequence([self.seed % 2**64, iteration]))
         )
@@ -90,21 +118,46 @@ class PatchSampler:
         symmetry = random.integers(8, size=count)
         intensity = self.intensity[random.integers(len(self.intensity), size=count)]
         colours = PERMUTATIONS[random.integers(len(PERMUTATIONS), size=count)]
-        factor = torch.from_numpy(intensity / np.float32(255)).reshape(count, 1, 1, 1)
+        scales = np.array([1, self.scale])
+        width = sizes[:, 1, None] * scales
+        first = self._offsets[image] + CHANNELS * scales * (
+            corner[:, :1] * scales * sizes[:, 1:] + corner[:, 1:]
+        )
+        return Draw(
+            torch.from_numpy(first),
+            torch.from_numpy(CHANNELS * width),
+            torch.from_numpy(symmetry),
+            torch.from_numpy(intensity / np.float32(255)),
+            torch.from_numpy(colours),
+        )
+
+    def cut(self, draw: Draw) -> tuple[Tensor, Tensor]:
+        """The batch that was drawn.
+
+        On the device that holds the pixels, where ``draw`` lies on it too, nothing of this waits
+        for the CPU.
+
+        Returns:
+            As a call.
+        """
+        draw = Draw(*(values.to(self.home) for values in draw))
         batch = []
         for level, scale in enumerate((1, self.scale)):
-            width = sizes[:, 1] * scale
-            first = self._offsets[image, level] + CHANNELS * scale * (
-                corner[:, 0] * width + corner[:, 1]
+            crops = _rows(
+                self._flat[level],
+                draw.first[:, level],
+                draw.row[:, level],
+                self._rows_of[level],
+                self.patch * scale,
             )
-            crops = _rows(self._flat[level], first, CHANNELS * width, self.patch * scale)
             if self.dihedral:
-                crops = _turned(crops, self._turns[level], symmetry)
+                crops = _turned(crops, self._turns[level], draw.symmetry, self._crop)
             if self.channel_shuffle:
-                order = torch.from_numpy(colours).to(crops.device).view(count, 1, 1, CHANNELS)
-                crops = torch.take_along_dim(crops, order, dim=3)
+                crops = torch.take_along_dim(crops, draw.colours.view(-1, 1, 1, CHANNELS), dim=3)
             crops = crops.to(self.device).permute(0, 3, 1, 2)
-            batch.append(crops.to(torch.float32).mul_(factor.to(self.device)))
+            batch.append(
+                crops.to(torch.float32).mul_(draw.factor.to(self.device).view(-1, 1, 1, 1))
+            )
         low_res, high_res = batch
         return low_res, high_res
 
@@ -128,19 +181,16 @@ def _fits(store: PackedImages, device: torch.device) -> bool:
     return store.low.numel() + store.high.numel() < FREE_SHARE * free
 
 
-def _rows(flat: Tensor, first: NDArray[np.int64], step: NDArray[np.int64], size: int) -> Tensor:
+def _rows(flat: Tensor, first: Tensor, step: Tensor, rows: Tensor, size: int) -> Tensor:
     """Crops whose rows start ``step`` bytes apart: (N, size, size, 3) uint8."""
     length = CHANNELS * size
     # Row i of this view is the bytes from i on; nothing is copied until it is indexed.
     every = flat.as_strided((flat.numel() - length + 1, length), (1, 1))
-    starts = torch.from_numpy(first[:, None] + step[:, None] * np.arange(size)).to(flat.device)
+    starts = first[:, None] + step[:, None] * rows
     return every.index_select(0, starts.flatten()).view(-1, size, size, CHANNELS)
 
 
-def _turned(crops: Tensor, turns: Tensor, symmetry: NDArray[np.int64]) -> Tensor:
+def _turned(crops: Tensor, turns: Tensor, symmetry: Tensor, crop: Tensor) -> Tensor:
     """Each crop by its own symmetry."""
-    count, size = crops.shape[:2]
-    which = torch.from_numpy(symmetry).to(crops.device)
-    crop = torch.arange(count, dtype=torch.int32, device=crops.device) * size**2
-    pixels = turns.index_select(0, which) + crop.unsqueeze(1)
+    pixels = turns.index_select(0, symmetry) + (crop * crops.shape[1] ** 2).unsqueeze(1)
     return crops.view(-1, CHANNELS).index_select(0, pixels.flatten()).view_as(crops)

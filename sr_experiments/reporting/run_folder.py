@@ -257,6 +257,26 @@ class RunFolder:
         columns = header + [key for key in cells if key not in header]
         write_atomic(file, _csv(rows, columns, with_header=True))
 
+    def complete_metrics(self, late: Mapping[int, Mapping[str, object]]) -> list[dict[str, str]]:
+        """Add values to rows that are there.
+
+        Args:
+            late: Values by epoch.
+
+        Returns:
+            The rows that gained some.
+        """
+        rows = self.metrics()
+        gained = [row for row in rows if int(row["epoch"]) in late]
+        for row in gained:
+            row.update({key: _cell(value) for key, value in late[int(row["epoch"])].items()})
+        if gained:
+            columns = list(dict.fromkeys(key for row in rows for key in row))
+            for row in rows:
+                row.update({key: row.get(key, "") for key in columns})
+            write_atomic(self.path / "metrics.csv", _csv(rows, columns, with_header=True))
+        return gained
+
     def drop_metrics_after(self, epoch: int) -> None:
         """Forget rows later than ``epoch``: training is going to make them again."""
         rows = self.metrics()

@@ -92,6 +92,7 @@ class SuperResolutionTask(ScheduledTask):
         self.reference: Reference | None = None
         self.ranking: ChannelRanking | None = None
         self._shipped_graph: Graph | None = None
+        self._compiled: Callable[[Tensor], Tensor] | None = None
 
     def setup(self, stage: str) -> None:
         """Measure the ranges that quantisation-aware training starts from.
@@ -156,9 +157,44 @@ class SuperResolutionTask(ScheduledTask):
 
         The trained network's output, in quantisation-aware training that of the INT8 grid.
         """
-        run = self.network if self.quantizer is None else self.quantizer.run
+        run = self._compiled or self.network if self.quantizer is None else self.quantizer.run
         prediction: Tensor = run(low_res)
-        return prediction
+        # Behind bf16 layers the loss is in float32 all the same.
+        return prediction.to(low_res.dtype)
+
+    @property
+    def is_quantization_aware(self) -> bool:
+        """Whether it trains on the INT8 grid."""
+        return isinstance(self.quantization, QuantizationAware)
+
+    def check_compiles(self) -> None:
+        """Refuse what changes its graph from step to step; see `Task`."""
+        if self.is_quantization_aware:
+            raise UserError(
+                "trainer.compile=true: quantisation-aware training moves its ranges with every "
+                "step, and none is compiled; set trainer.compile=false, or auto"
+            )
+
+    def compile_step(self) -> None:
+        """Compile the network as `predict` runs it; all else calls the network itself."""
+        torch.compiler.reset()  # of what earlier stages compiled, which counts against a limit
+        self._compiled = torch.compile(self.network.forward)
+
+    def trial(self) -> Callable[[], None]:
+        """Forward and backward pass of a batch of noise, for timing."""
+        data, scale = self.data, self.data.scale
+        low_res, high_res = (
+            torch.rand(data.batch_size, 3, side, side, device=self.device).contiguous(
+                memory_format=self.memory_format
+            )
+            for side in (data.patch, data.patch * scale)
+        )
+
+        def run() -> None:
+            self.zero_grad(set_to_none=True)
+            torch.autograd.backward(self.total_loss(self.terms(low_res, high_res)))
+
+        return run
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """What an optimiser trains: the network, an FP32 twin, and ranges and rankers undecayed."""
@@ -246,7 +282,8 @@ class SuperResolutionTask(ScheduledTask):
     def validation_step(self, index: int, batch_idx: int) -> None:
         """Score one validation image on its rounded 8-bit picture, RGB."""
         _, low_res, high_res = self.data.val_pairs()[index]
-        picture = self._picture(self, low_res)
+        with torch.autocast(self.device.type, enabled=False):  # what ships is scored, not bf16
+            picture = self._picture(self, low_res)
         border = self.data.scale
         scores = {
             "val/psnr": psnr_rgb(picture, high_res, border),

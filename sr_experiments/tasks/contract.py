@@ -24,6 +24,7 @@ import lightning.pytorch as pl
 import torch
 from torch import nn
 
+from sr_experiments.errors import UserError
 from sr_experiments.reporting.run_folder import RunFolder
 
 
@@ -89,6 +90,36 @@ class Task(pl.LightningModule):
         Raises:
             UserError: Naming the key to change.
         """
+
+    def check_compiles(self) -> None:
+        """Refuse ``trainer.compile=true`` where the step cannot be compiled.
+
+        Raises:
+            UserError: Always, unless a task has something to compile.
+        """
+        raise UserError(
+            f"trainer.compile=true: the steps of {type(self).__name__} are not compiled; leave "
+            "trainer.compile=false"
+        )
+
+    def compile_step(self) -> None:
+        """Compile what training computes of each batch; see `check_compiles`."""
+
+    def train_in_blocks(self, steps: int, clip: float | None, *, captured: bool) -> None:
+        """Make each of Lightning's batches a block of steps.
+
+        Args:
+            steps: Of a block, at least 2.
+            clip: Largest norm of the gradient, which the task then clips by itself.
+            captured: Whether a block is going to be one CUDA graph.
+
+        Raises:
+            UserError: Something in the task cannot be; always, unless a task has blocks.
+        """
+        raise UserError(
+            f"trainer.steps_per_batch={steps}: {type(self).__name__} takes one step per batch; "
+            "leave it at 1"
+        )
 
     def outcome(self, config: Mapping[str, Any]) -> tuple[nn.Module, dict[str, Any]]:
         """The network that this stage leaves and the ``model`` node that describes it.

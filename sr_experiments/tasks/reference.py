@@ -9,6 +9,7 @@ point for as many steps, on the same batches and with the same schedule.
 import copy
 from pathlib import Path
 
+import torch
 from torch import Tensor, nn
 
 from sr_experiments.errors import UserError
@@ -81,7 +82,8 @@ class Reference(nn.Module):
 
     def forward(self, low_res: Tensor) -> Tensor:
         """Enlarge with the network itself, not the average."""
-        prediction: Tensor = self.network(low_res)
+        with torch.autocast(low_res.device.type, enabled=False):  # FP32 is what it stands for
+            prediction: Tensor = self.network(low_res)
         return prediction
 
     def after_step(self) -> None:

@@ -4,7 +4,7 @@ A step minimises the loss's terms, those of every regulariser, and the distance 
 What each term was is in the metrics under its own name.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
@@ -16,8 +16,9 @@ from sr_experiments.errors import UserError
 from sr_experiments.models import SRModel
 from sr_experiments.quantization.modes import HalfPrecision, NoQuantization, PostTraining
 from sr_experiments.tasks.base import SuperResolutionTask
+from sr_experiments.tasks.blocks import Blocks, check_blocks
 from sr_experiments.tasks.distillation import learn_from
-from sr_experiments.tasks.scheduling import OptimizerFactory, SchedulerFactory
+from sr_experiments.tasks.scheduling import TERM, TOTAL, OptimizerFactory, SchedulerFactory
 
 
 class RegressionTask(SuperResolutionTask):
@@ -74,6 +75,7 @@ class RegressionTask(SuperResolutionTask):
         self.total_steps = total_steps
         self.make_optimizer = optimizer
         self.make_scheduler = scheduler
+        self.blocks: Blocks | None = None
 
     def terms(self, low_res: Tensor, high_res: Tensor) -> dict[str, Tensor]:
         """What a step minimises the sum of, by name.
@@ -105,28 +107,58 @@ class RegressionTask(SuperResolutionTask):
             terms["distillation"] = self.distillation.term(low_res, prediction)
         return terms
 
-    def training_step(self, index: int, batch_idx: int) -> Tensor:
-        """One optimiser step on the batch of this iteration; the entry ``index`` is unused."""
-        low_res, high_res = self.train_batch()
-        terms = self.terms(low_res, high_res)
-        loss = self.total_loss(terms)
-        logged = {"train/loss": loss}
-        logged |= {f"train/loss/{term}": value for term, value in terms.items()}
-        if self.reference is not None and self.reference.trains:
-            prediction = self.reference(low_res)
-            twin = self.total_loss(
-                self._terms(self.reference.network, prediction, low_res, high_res)
-            )
-            logged["train/loss_twin"] = twin
-            loss = loss + twin
-        for name, value in logged.items():
-            self.log(
-                name, value.detach(), on_epoch=True, on_step=False, batch_size=1, sync_dist=True
-            )
+    def training_step(self, index: int, batch_idx: int) -> Tensor | None:
+        """One optimiser step on the batch of this iteration, or a block of them.
+
+        The entry ``index`` is unused.
+        """
+        if self.blocks is not None:
+            self.blocks.run(batch_idx)
+            return None
+        loss, values = self.losses(*self.train_batch())
+        self.check_finite(values, self.iteration)
+        for name, value in values.items():
+            self.log(name, value, on_epoch=True, on_step=False, batch_size=1, sync_dist=True)
         return loss
 
+    def losses(self, low_res: Tensor, high_res: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """What a step minimises, and what it logs by name, which nothing waits for.
+
+        Args:
+            low_res: (N, 3, H, W) in [0, 1].
+            high_res: (N, 3, scale * H, scale * W) in [0, 1].
+        """
+        terms = self.terms(low_res, high_res)
+        loss = torch.stack(list(terms.values())).sum()
+        values = {TOTAL: loss} | {TERM + name: value for name, value in terms.items()}
+        if self.reference is not None and self.reference.trains:
+            prediction = self.reference(low_res)
+            apart = self._terms(self.reference.network, prediction, low_res, high_res)
+            values["train/loss_twin"] = torch.stack(list(apart.values())).sum()
+            loss = loss + values["train/loss_twin"]
+        return loss, {name: value.detach() for name, value in values.items()}
+
+    def train_dataloader(self) -> Iterable[int]:
+        """One entry per step of an epoch, or per block of them."""
+        return super().train_dataloader() if self.blocks is None else range(self.blocks.per_epoch)
+
+    def train_in_blocks(self, steps: int, clip: float | None, *, captured: bool) -> None:
+        """Train ``steps`` in each of Lightning's batches; see `Task`."""
+        check_blocks(self, captured=captured)
+        self.automatic_optimization = False
+        self.blocks = Blocks(self, steps, clip, captures=captured)
+
     def on_train_batch_end(self, outputs: Any, batch: int, batch_idx: int) -> None:
-        """Count the batch, restore what must not train, and move the average."""
+        """Count the batch; a block has done so itself."""
+        if self.blocks is None:
+            self.after_batch(batch_idx)
+
+    def after_batch(self, step: int) -> None:
+        """Count a batch, restore what must not train, and move the average.
+
+        Args:
+            step: Of the epoch.
+        """
         self.iteration += 1
         self.network.after_step()
         if self.ranking is not None:
@@ -137,7 +169,7 @@ class RegressionTask(SuperResolutionTask):
             self.reference.after_step()
         if self.quantizer is not None:
             steps = self.data.steps_per_epoch
-            done = self.trainer.current_epoch * steps + batch_idx + 1
+            done = self.trainer.current_epoch * steps + step + 1
             self.quantizer.advance(done / self.total_steps)
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
-from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
+from lightning.pytorch.utilities.types import LRSchedulerConfigType, OptimizerLRSchedulerConfig
 from torch import Tensor
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
@@ -14,6 +14,8 @@ from sr_experiments.tasks.contract import Task
 
 OptimizerFactory = Callable[..., torch.optim.Optimizer]
 SchedulerFactory = Callable[..., LRScheduler]
+TOTAL = "train/loss"  # in the metrics
+TERM = f"{TOTAL}/"  # before the name of a term of it
 
 
 class NonFiniteLossError(UserError):
@@ -33,14 +35,25 @@ class ScheduledTask(Task):
         Raises:
             NonFiniteLossError: Naming the term and the iteration.
         """
-        for name, value in terms.items():
-            if not math.isfinite(value.item()):
-                raise NonFiniteLossError(
-                    f"the loss term {name} became {value.item()} at iteration {self.iteration}; "
-                    "the last checkpoint is kept. Lower optimizer.lr or the schedule's peak, or "
-                    "set trainer.gradient_clip=1"
-                )
+        self.check_finite(terms, self.iteration)
         return torch.stack(list(terms.values())).sum()
+
+    @staticmethod
+    def check_finite(values: Mapping[str, Tensor | float], iteration: int) -> None:
+        """Stop where a value is no number; on a GPU this waits for tensors.
+
+        Raises:
+            NonFiniteLossError: Naming the term and the iteration.
+        """
+        # A term before the sum that it spoils.
+        for name, value in sorted(values.items(), key=lambda item: item[0] == TOTAL):
+            number = value.item() if isinstance(value, Tensor) else value
+            if not math.isfinite(number):
+                raise NonFiniteLossError(
+                    f"the loss term {name.removeprefix(TERM)} became {number} at iteration "
+                    f"{iteration}; the last checkpoint is kept. Lower optimizer.lr or the "
+                    "schedule's peak, or set trainer.gradient_clip=1"
+                )
 
     def scheduled(
         self, optimizer: torch.optim.Optimizer, scheduler: LRScheduler
@@ -50,15 +63,14 @@ class ScheduledTask(Task):
         The schedule is stepped per batch; per epoch, on the metric, where it waits for a plateau.
         """
         if isinstance(scheduler, ReduceLROnPlateau):
-            return {
-                "optimizer": optimizer,
-                "lr_scheduler": {
-                    "scheduler": scheduler,
-                    "interval": "epoch",
-                    "monitor": self.metric,
-                    "name": "network",
-                },
+            plateau: LRSchedulerConfigType = {
+                "scheduler": scheduler,
+                "interval": "epoch",
+                "name": "network",
             }
+            if self.automatic_optimization:  # Lightning asks for it there, and refuses it else
+                plateau["monitor"] = self.metric
+            return {"optimizer": optimizer, "lr_scheduler": plateau}
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": scheduler, "interval": "step", "name": "network"},

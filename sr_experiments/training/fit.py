@@ -114,6 +114,8 @@ def _train(
         folder.path,
         clips=parts.task.automatic_optimization,
     )
+    if stage.config.trainer.compile is True:
+        parts.task.compile_step()
     if resuming:
         print(f"going on from {last}")
     elif parts.note is not None:

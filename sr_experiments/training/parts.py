@@ -19,6 +19,7 @@ from sr_experiments.tasks.reference import AUTO
 from sr_experiments.training.fitted import fit_task
 from sr_experiments.training.making import make
 from sr_experiments.training.start import begin
+from sr_experiments.training.trainer import device
 
 
 @dataclass
@@ -82,13 +83,24 @@ def build(stage: Stage, left: Mapping[str, SavedModel] | None = None) -> Parts:
         scheduler=make(config.scheduler, "scheduler"),
         quantization=_compared(make(config.quantization, "quantization"), left),
         total_steps=epochs * data.steps_per_epoch,
-        channels_last=config.trainer.channels_last,
+        channels_last=bool(config.trainer.channels_last),
         **_teacher(stage, left),
     )
     callbacks = [make(node, f"callbacks.{name}") for name, node in config.callbacks.items()]
     for callback in callbacks:
         if isinstance(callback, ChannelRanker):
             callback.attach(task, start.model)
+    blocks = config.trainer.steps_per_batch
+    if not isinstance(blocks, int) or blocks < 1:
+        raise UserError(f"trainer.steps_per_batch={blocks} is not a whole number from 1")
+    if blocks > 1 and config.trainer.devices > 1:
+        raise UserError(
+            f"trainer.steps_per_batch={blocks} is for one process; leave it at 1, or set "
+            "trainer.devices=1"
+        )
+    if blocks > 1:
+        captured = device(config.trainer).type == "cuda"
+        task.train_in_blocks(blocks, config.trainer.gradient_clip, captured=captured)
     return Parts(
         start.network, start.model, task, epochs, callbacks, start.note, _tests(stage, task)
     )

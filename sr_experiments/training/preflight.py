@@ -7,6 +7,7 @@ from sr_experiments.errors import UserError, blaming
 from sr_experiments.models import SavedModel, SRModel
 from sr_experiments.quantization import PostTraining, trace
 from sr_experiments.quantization.npu_hints import lines, npu_hints
+from sr_experiments.training.execution import check_execution
 from sr_experiments.training.job import Job
 from sr_experiments.training.making import make
 from sr_experiments.training.parts import Parts, build
@@ -62,6 +63,7 @@ def check(stage: Stage, parts: Parts) -> None:
     threads = trainer.threads
     if threads is not None and (not isinstance(threads, int) or threads < 1):
         raise UserError(f"trainer.threads={threads} is not a whole number from 1, or null for all")
+    check_execution(trainer, parts)
     make(stage.config.logger, "logger")
     blaming("trainer", lambda: make_trainer(trainer, parts.epochs, [], None))
     parts.task.preflight(stage.choices)

@@ -3,6 +3,7 @@
 import logging
 import warnings
 from pathlib import Path
+from typing import Any
 
 import lightning.pytorch as pl
 import torch
@@ -14,6 +15,9 @@ from sr_experiments.files import write_json
 from sr_experiments.reporting import environment
 from sr_experiments.reporting.run_folder import RunFolder
 from sr_experiments.tasks.distributed import AveragingStrategy, OneOf, rank
+
+AUTO = "auto"  # left to a measurement, see `execution`
+FP32 = "32-true"
 
 
 def make_trainer(
@@ -33,12 +37,13 @@ def make_trainer(
         root: The run folder; None where nothing is going to be written.
         clips: Whether Lightning clips gradients; not of a task that optimises by itself.
     """
+    precision: Any = FP32 if config.precision == AUTO else config.precision
     return pl.Trainer(
         accelerator=config.accelerator,
         devices=config.devices,
         strategy=AveragingStrategy() if config.devices > 1 else "auto",
         plugins=[OneOf()],  # not what Lightning finds on a cluster, for a sweep's launcher is there
-        precision=config.precision,
+        precision=precision,
         max_epochs=epochs,
         gradient_clip_val=config.gradient_clip if clips else None,
         callbacks=callbacks,
@@ -85,6 +90,7 @@ def fix_execution(config: DictConfig, seed: int, folder: RunFolder) -> int:
             "threads": threads,
             "channels_last": config.channels_last,
             "precision": config.precision,
+            "compile": config.compile,
             "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
         }
         write_json(file, {**environment.describe(), "seed": seed, "execution": execution})

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from sr_experiments.configuration.shipped import entries
 from sr_experiments.deploy.runtimes import open_runtime
 from sr_experiments.deploy.scoring import predict_image
 from sr_experiments.errors import UserError
@@ -141,11 +142,20 @@ def command(run: RunFolder) -> str:
     import yaml
 
     words = yaml.safe_load((run.path / "overrides.yaml").read_text(encoding="utf-8")) or []
-    words = [word for word in words if not word.startswith("paths.")]
+    words = [_anywhere(word) for word in words if not word.startswith("paths.")]
     sweeps = [word for word in words if word.startswith("+sweeps=")]
     rest = [word for word in words if word not in sweeps]
     named = [word.replace("+sweeps=", "sweep=") for word in sweeps]
     return shlex.join(["python", "-m", "sr_experiments", *named, *rest])
+
+
+def _anywhere(word: str) -> str:
+    """A start's folder as it is called where runs are in ``outputs``."""
+    key, _, value = word.partition("=")
+    path = Path(value.strip("\"'"))
+    if key != "init_from" or not path.is_absolute():
+        return word
+    return f"init_from=outputs/{path.parent.name}/{path.name}"
 
 
 def licence(sets: Sequence[str]) -> str:
@@ -190,15 +200,31 @@ def _train_sets(run: RunFolder, config: Mapping[str, Any]) -> list[str]:
     """Every set that any stage trained on.
 
     Raises:
-        UserError: One of them is scored on, or the training started from a file.
+        UserError: One of them is scored on, or nobody knows what its start was trained on.
     """
-    if config.get("init_from") is not None:
-        raise UserError(f"run={run.path} started from init_from=: make that training a stage of it")
-    listed = [spec for node in _nodes(config) for spec in node.get("data", {}).get("train", [])]
+    start = config.get("init_from")
+    before = [] if start is None else _sets_before(run, Path(start))
+    listed = before + [
+        spec for node in _nodes(config) for spec in node.get("data", {}).get("train", [])
+    ]
     tested = [spec for spec in listed if spec.partition(":")[0] in SETS]
     if tested:
         raise UserError(f"run={run.path} has trained on {tested[0]}, which it is scored on")
     return list(dict.fromkeys(listed))
+
+
+def _sets_before(run: RunFolder, start: Path) -> list[str]:
+    """The sets of what a run started from: a run folder, or an entry."""
+    if start.is_dir():
+        return _train_sets(RunFolder(start), RunFolder(start).config())
+    known = {entry.weights.name: entry for entry in entries()}
+    entry = known.get(start.name)
+    if entry is None or not start.is_file() or _digest(start) != _digest(entry.weights):
+        raise UserError(
+            f"run={run.path} started from {start}, which is no run folder and no entry here: "
+            "nobody knows what that was trained on"
+        )
+    return list(entry.card["data"])
 
 
 def _compare(run: RunFolder, summary: Mapping[str, Any], scores: Mapping[str, Any]) -> None:

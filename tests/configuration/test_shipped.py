@@ -24,7 +24,8 @@ def test_files_are_those_that_the_card_describes(entry: Entry) -> None:
         assert entry.card["files"][key]["bytes"] == len(content)
         assert entry.card["files"][key]["sha256"] == hashlib.sha256(content).hexdigest()
     assert (entry.card["model"], entry.card["scale"]) == (entry.model, entry.scale)
-    assert "/" not in entry.card["command"].replace("experiment=", "").split(entry.model)[-1]
+    words = entry.card["command"].split()
+    assert [word for word in words if word.rpartition("=")[2].startswith("/")] == []
 
 
 def test_every_file_of_the_folder_belongs_to_an_entry() -> None:

@@ -62,6 +62,37 @@ def test_an_entry_has_the_runs_files_scores_and_command(
     assert "agrees: espcn_x3 again, bit for bit" in capsys.readouterr().out
 
 
+def test_what_a_run_started_from_counts_as_training(
+    finished: RunFolder, options: Options, tmp_path: Path
+) -> None:
+    before = RunFolder(tmp_path / "runs" / "model=espcn")
+    before.path.mkdir(parents=True)
+    summary = finished.summary()
+
+    def started_from(path: Path) -> None:
+        finished.write_config({"seed": 5, "init_from": str(path), "data": {"train": ["bsds200"]}})
+        finished.write_summary(summary)
+
+    of_entry = shipped("espcn", 3).card["data"]
+    for start, sets in ((before.path, ["t91", "bsds200"]), (shipped("espcn", 3).weights, of_entry)):
+        before.write_config({"init_from": None, "data": {"train": ["t91"]}})
+        started_from(start)
+        words = ["- model=espcn", f"- 'init_from=\"{start}\"'"]
+        (finished.path / "overrides.yaml").write_text("\n".join(words))
+        card = ship(options, finished.path, tmp_path / f"weights_{start.name}").card
+        assert card["data"] == sets
+        assert card["command"].endswith(f"outputs/{start.parent.name}/{start.name}")
+
+    before.write_config({"init_from": None, "data": {"train": ["set5"]}})
+    started_from(before.path)
+    with pytest.raises(UserError, match="has trained on set5"):
+        ship(options, finished.path, tmp_path / "tested")
+    shutil.copy(shipped("fsrcnn", 3).weights, tmp_path / "espcn_x3.safetensors")
+    started_from(tmp_path / "espcn_x3.safetensors")
+    with pytest.raises(UserError, match="nobody knows what that was trained on"):
+        ship(options, finished.path, tmp_path / "unknown")
+
+
 def test_files_that_are_not_the_runs_are_refused(
     finished: RunFolder, options: Options, tmp_path: Path
 ) -> None:

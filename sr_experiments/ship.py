@@ -177,6 +177,7 @@ def _made(options: Options, run: Path, folder: Path) -> Entry:
         entry.int8,
         defaults=_defaults,
         places=places,
+        starts={known.card["files"]["fp32"]["sha256"]: known.card["data"] for known in entries()},
         record=options.record,
     )
     write_json(entry.card_file, card)

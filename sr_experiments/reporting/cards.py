@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sr_experiments.configuration.shipped import entries
 from sr_experiments.deploy.runtimes import open_runtime
 from sr_experiments.deploy.scoring import predict_image
 from sr_experiments.errors import UserError
@@ -42,6 +41,7 @@ def make_card(
     *,
     defaults: Callable[[str, int], Mapping[str, Any]],
     places: Mapping[str, str | None],
+    starts: Mapping[str, Sequence[str]],
     record: str | None = None,
 ) -> dict[str, Any]:
     """Write the weights and the INT8 file of a finished run, measure both, and describe them.
@@ -52,6 +52,7 @@ def make_card(
         int8: File to write.
         defaults: The options of a network of ``conf/model`` at a scale.
         places: ``data_dir`` and ``cache_dir``; Set5 and Set14 must be there.
+        starts: SHA-256 of files that a run may start from, and the sets that made each.
         record: Where the run's evidence is kept.
 
     Raises:
@@ -71,7 +72,7 @@ def make_card(
     options = {
         f"model.{key}": value for key, value in saved.config.items() if usual.get(key) != value
     }
-    train = _train_sets(run, config)
+    train = _train_sets(run, config, starts)
     return {
         "schema_version": SCHEMA_VERSION,
         "model": name,
@@ -196,14 +197,16 @@ def _nodes(config: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [config, *(entry.get("resolved", {}) for entry in config.get("stages") or [])]
 
 
-def _train_sets(run: RunFolder, config: Mapping[str, Any]) -> list[str]:
+def _train_sets(
+    run: RunFolder, config: Mapping[str, Any], starts: Mapping[str, Sequence[str]]
+) -> list[str]:
     """Every set that any stage trained on.
 
     Raises:
         UserError: One of them is scored on, or nobody knows what its start was trained on.
     """
     start = config.get("init_from")
-    before = [] if start is None else _sets_before(run, Path(start))
+    before = [] if start is None else _sets_before(run, Path(start), starts)
     listed = before + [
         spec for node in _nodes(config) for spec in node.get("data", {}).get("train", [])
     ]
@@ -213,18 +216,17 @@ def _train_sets(run: RunFolder, config: Mapping[str, Any]) -> list[str]:
     return list(dict.fromkeys(listed))
 
 
-def _sets_before(run: RunFolder, start: Path) -> list[str]:
-    """The sets of what a run started from: a run folder, or an entry."""
+def _sets_before(run: RunFolder, start: Path, starts: Mapping[str, Sequence[str]]) -> list[str]:
+    """The sets of what a run started from: a run folder, or a file that is known."""
     if start.is_dir():
-        return _train_sets(RunFolder(start), RunFolder(start).config())
-    known = {entry.weights.name: entry for entry in entries()}
-    entry = known.get(start.name)
-    if entry is None or not start.is_file() or _digest(start) != _digest(entry.weights):
+        return _train_sets(RunFolder(start), RunFolder(start).config(), starts)
+    sets = starts.get(_digest(start)) if start.is_file() else None
+    if sets is None:
         raise UserError(
             f"run={run.path} started from {start}, which is no run folder and no entry here: "
             "nobody knows what that was trained on"
         )
-    return list(entry.card["data"])
+    return list(sets)
 
 
 def _compare(run: RunFolder, summary: Mapping[str, Any], scores: Mapping[str, Any]) -> None:

@@ -87,8 +87,8 @@ def test_what_a_run_started_from_counts_as_training(
     started_from(before.path)
     with pytest.raises(UserError, match="has trained on set5"):
         ship(options, finished.path, tmp_path / "tested")
-    shutil.copy(shipped("fsrcnn", 3).weights, tmp_path / "espcn_x3.safetensors")
-    started_from(tmp_path / "espcn_x3.safetensors")
+    (tmp_path / "stranger.safetensors").write_bytes(b"weights of unknown origin")
+    started_from(tmp_path / "stranger.safetensors")
     with pytest.raises(UserError, match="nobody knows what that was trained on"):
         ship(options, finished.path, tmp_path / "unknown")
 

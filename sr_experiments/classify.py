@@ -30,7 +30,8 @@ class Options:
     of the most probable one) and said (a class, unsure, or unreadable with the reason in error).
     Pictures are read a batch at a time, however many there are, and one that cannot be read does
     not stop the others: it has its line, and the command exits with 1. In file names the CSV
-    writes line breaks and bytes that are no UTF-8 as \n and \xff, and \ as \\.
+    writes line breaks and bytes that are no UTF-8 as \n and \xff, and \ as \\;
+    cells that a spreadsheet would compute, such as =1+1, get an apostrophe in front.
 
     run            run folder of a classifier
     file           or its model.safetensors

@@ -109,7 +109,7 @@ def main(argv: Sequence[str] | None = None) -> None:
                 "environment": environment.describe(),
             }
             write_json(output, evaluation.as_json(result, facts))
-        console.print(f"written: {output}", highlight=False)
+        console.print(f"written: {output}", highlight=False, markup=False)
 
 
 def _runtimes(options: Options, trained: Trained) -> dict[str, "Runtime"]:

@@ -152,9 +152,10 @@ def _target(options: Options) -> "Target":
 
 def _print(folder: Path, files: Mapping[str, bytes], checks: Sequence["Check"]) -> None:
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
-    table = Table(title=f"8-bit pictures of one photo: {folder}")
+    table = Table(title=escape(f"8-bit pictures of one photo: {folder}"))
     table.add_column("file", no_wrap=True)
     table.add_column("KiB", justify="right")
     table.add_column("torch", no_wrap=True)

@@ -15,8 +15,9 @@ from sr_experiments.configuration.measuring import (
 from sr_experiments.configuration.options import SourceOptions, result_file, set_list
 from sr_experiments.configuration.trained import Trained, find
 from sr_experiments.configuration.verbs import parse, run_verb
-from sr_experiments.errors import UserError
+from sr_experiments.errors import UserError, blaming
 from sr_experiments.files import write_atomic
+from sr_experiments.spreadsheet import csv_text
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -117,13 +118,18 @@ def main(argv: Sequence[str] | None = None) -> None:
         _print("Change of PSNR in dB, the worst layer first", *tables[1][1:], console)
         console.print(layer_report.sensitivity_verdict(found), markup=False)
     if output is not None:
-        write_atomic(output, "\n".join(_csv(*table[1:]) for table in tables))
+        write_atomic(output, "\n".join(csv_text([head, *rows]) for _, head, rows in tables))
         console.print(f"written: {output}", markup=False)
     if options.page and trained.folder is not None:
         from sr_experiments.reporting.page import write_page
 
         layer_report.write_layers(trained.folder.path, layers, found)
-        console.print(f"written: {write_page(trained.folder)}", markup=False)
+        folder = trained.folder
+        page = blaming(
+            f"run={folder.path}: a file there does not hold what it should",
+            lambda: write_page(folder),
+        )
+        console.print(f"written: {page}", markup=False)
 
 
 def _widths(value: Any) -> "list[Bits]":
@@ -199,22 +205,13 @@ def _print(
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table(title=title)
+    table = Table(title=escape(title))
     for column in head:
         text = column in ("layer", "operator")
         table.add_column(column, justify="left" if text else "right", no_wrap=column == "layer")
     for row in rows:
         table.add_row(*(escape(cell) for cell in row))
     console.print(table)
-
-
-def _csv(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    import csv
-    import io
-
-    out = io.StringIO()
-    csv.writer(out, lineterminator="\n").writerows([head, *rows])
-    return out.getvalue()
 
 
 if __name__ == "__main__":

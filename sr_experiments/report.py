@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from sr_experiments.configuration.options import DataOptions, set_list
 from sr_experiments.configuration.verbs import parse, run_verb
-from sr_experiments.errors import UserError
+from sr_experiments.errors import UserError, blaming
 
 if TYPE_CHECKING:
     from sr_experiments.reporting.comparison.members import Member
@@ -118,6 +118,18 @@ def main(argv: Sequence[str] | None = None) -> None:
     words = list(sys.argv[1:] if argv is None else argv)
     options = parse(Options, words)
     _check(options)
+    if options.runs is None:
+        _deliver(options, words)
+        return
+    # Folders may come from elsewhere, and their files may have been changed by hand.
+    named = ", ".join(_names("runs", options.runs) or [])
+    blaming(
+        f"runs={named}: a file there does not hold what it should",
+        lambda: _deliver(options, words),
+    )
+
+
+def _deliver(options: Options, words: Sequence[str]) -> None:
     from sr_experiments.reporting.environment import usable_cores
     from sr_experiments.reporting.tables.trained import find_runs
 

@@ -9,6 +9,8 @@ from lightning.pytorch.callbacks import Checkpoint
 from sr_experiments.functional.random_state import get_random_state, set_random_state
 from sr_experiments.tasks import Task
 
+SCHEMA_VERSION = 1  # of what this package keeps in a checkpoint beside what Lightning does
+
 
 class Checkpoints(Checkpoint):
     """Save after every epoch; keep the best one apart.
@@ -63,8 +65,9 @@ class Checkpoints(Checkpoint):
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Say which stage it is of."""
+        """Say which stage it is of, and how to read it."""
         checkpoint["stage"] = self.stage
+        checkpoint["schema_version"] = SCHEMA_VERSION
 
     def state_dict(self) -> dict[str, Any]:
         """The best score so far, and random states."""

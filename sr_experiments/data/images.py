@@ -9,7 +9,7 @@ from PIL.Image import Transpose
 from torch import Tensor
 
 from sr_experiments.errors import UserError
-from sr_experiments.functional.image_files import SIXTEEN_BIT, SUFFIXES, opened
+from sr_experiments.functional.image_files import SIXTEEN_BIT, SUFFIXES, exif_of, opened
 
 __all__ = ["SUFFIXES", "image_size", "load_image"]
 
@@ -35,7 +35,7 @@ def _orientation(image: Image.Image) -> int:
     """
     if image.format == "TIFF" or (image.format == "PNG" and "exif" not in image.info):
         return 1
-    return int(image.getexif().get(ORIENTATION, 1))
+    return int(exif_of(image).get(ORIENTATION, 1))
 
 
 def image_size(path: Path) -> tuple[int, int]:

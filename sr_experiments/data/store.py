@@ -62,7 +62,7 @@ class PackedImages:
                 self.high: Tensor = file.get_tensor("high")
             self.names: list[str] = json.loads(metadata["names"])
             self.scale = int(metadata["scale"])
-        except (SafetensorError, KeyError, OSError) as error:
+        except (SafetensorError, KeyError, ValueError, OSError) as error:
             raise UserError(f"{path} is no packed set of images ({error}); delete it") from error
         self.sizes, self.offsets = index[:, :2].clone(), index[:, 2:].clone()
 

@@ -17,6 +17,7 @@ from sr_experiments.errors import UserError
 from sr_experiments.functional.image_files import SUFFIXES
 from sr_experiments.functional.probability import UNSURE, certainty, said
 from sr_experiments.models import Classifier
+from sr_experiments.spreadsheet import shielded
 
 __all__ = ["classify", "escaped", "find_pictures"]
 
@@ -96,7 +97,8 @@ def classify(
             writer.writerow(["file", "probability", "said", "error"])
             for batch in _batches(pictures, batch_size):
                 for path, row in _rows(network, batch, unsure):
-                    writer.writerow([escaped(_below(path, source)), *row])
+                    cells = [escaped(_below(path, source)), *row]
+                    writer.writerow([shielded(cell) for cell in cells])
                     counts[row[1]] += 1
                     if row[1] == UNSURE:
                         doubtful.append(path)

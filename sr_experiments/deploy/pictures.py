@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps
 
 from sr_experiments.errors import UserError
-from sr_experiments.functional.image_files import SIXTEEN_BIT, opened
+from sr_experiments.functional.image_files import SIXTEEN_BIT, exif_of, opened
 
 JPEG_OPTIONS: dict[str, Any] = {"format": "JPEG", "quality": 95, "subsampling": 0}
 WRITERS: dict[str, dict[str, Any]] = {
@@ -68,8 +68,9 @@ def read_picture(path: Path) -> Picture:
             raise UserError(f"{path}: pixels of kind {image.mode}; convert it to 8 or 16 bits RGB")
         image.load()
         icc = image.info.get("icc_profile")
-        upright = ImageOps.exif_transpose(image)
-        exif = _descriptive(upright.getexif())
+        readable = len(exif_of(image)) > 0
+        upright = ImageOps.exif_transpose(image) if readable else image
+        exif = _descriptive(exif_of(upright))
         return _split(upright, icc, exif)
 
 

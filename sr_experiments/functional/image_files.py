@@ -1,5 +1,6 @@
 """Opening image files with errors that name them; imports no torch."""
 
+import struct
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +10,7 @@ from PIL import Image
 
 from sr_experiments.errors import UserError
 
-__all__ = ["SIXTEEN_BIT", "SUFFIXES", "opened"]
+__all__ = ["SIXTEEN_BIT", "SUFFIXES", "exif_of", "opened"]
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".gif"})
 SIXTEEN_BIT = ("I;16", "I;16B", "I;16L", "I;16N")  # Pillow's modes of grey
@@ -37,3 +38,11 @@ def opened(path: Path) -> Iterator[Image.Image]:
     except (OSError, SyntaxError, ValueError, EOFError, IndexError, MemoryError) as error:
         reason = "it is empty" if path.is_file() and path.stat().st_size == 0 else str(error)
         raise UserError(f"{path}: cannot be read as an image ({reason})") from error
+
+
+def exif_of(image: Image.Image) -> Image.Exif:
+    """EXIF of an image; empty where it is damaged, which is no reason to refuse the pixels."""
+    try:
+        return image.getexif()
+    except (OSError, SyntaxError, ValueError, struct.error):
+        return Image.Exif()

@@ -26,6 +26,10 @@ from sr_experiments.models.collapse import collapse
 
 SCHEMA_VERSION = "1"
 PACKAGE = "sr_experiments.models"
+DAMAGED = {
+    "model": "its metadata does not say which network it is",
+    "ranges": "the trained ranges in its metadata are damaged",
+}
 
 
 @dataclass(frozen=True)
@@ -178,15 +182,23 @@ def read_model(path: Path | str) -> SavedModel:
             f"{path} was not written by this version of sr_experiments: its metadata says "
             f"schema_version {metadata.get('schema_version')}, not {SCHEMA_VERSION}."
         )
-    try:
-        config = json.loads(metadata["model"])
-    except (KeyError, json.JSONDecodeError) as error:
-        raise UserError(f"{path}: its metadata does not say which network it is.") from error
-    if not isinstance(config, dict):
-        raise UserError(f"{path}: its metadata does not say which network it is.")
+    config = _metadata(metadata, "model", path)
+    if config is None:
+        raise UserError(f"{path}: {DAMAGED['model']}")
     collapsed, quantized = metadata.get("form") == "collapsed", "ranges" in metadata
-    ranges = json.loads(metadata.get("ranges", "null"))
+    ranges = _metadata(metadata, "ranges", path)
     return SavedModel(config, collapsed, tensors, str(path), quantized, ranges)
+
+
+def _metadata(metadata: Mapping[str, str], key: str, path: Path) -> dict[str, Any] | None:
+    """A mapping that the metadata hold as JSON; None where they hold none."""
+    try:
+        value = json.loads(metadata.get(key, "null"))
+    except (ValueError, RecursionError) as error:  # thousands of brackets exhaust the parser
+        raise UserError(f"{path}: {DAMAGED[key]}: {error}") from error
+    if value is not None and not isinstance(value, dict):
+        raise UserError(f"{path}: {DAMAGED[key]}: that is no mapping")
+    return value
 
 
 def _model_class(config: Mapping[str, Any], where: Path | str) -> type[SRModel] | type[Classifier]:
@@ -206,10 +218,10 @@ def _build(config: dict[str, Any], where: str) -> SRModel | Classifier:
     found = _model_class(config, where)
     try:
         return found(**options)
-    except (TypeError, ValueError, RuntimeError) as error:
+    except Exception as error:  # what an option of the wrong kind leads to is up to the network
         raise UserError(
-            f"{where}: its options do not fit {found.__name__}: {error}. It may come from another "
-            "version of sr_experiments."
+            f"{where}: its options do not fit {found.__name__}: {str(error).rstrip('.')}. It may "
+            "come from another version of sr_experiments."
         ) from error
 
 

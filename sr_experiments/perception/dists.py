@@ -54,7 +54,10 @@ def _load(weights: str) -> nn.Module:
         file = Path(weights).expanduser()
         if not file.is_file():
             raise UserError(f"weights={file}: there is no such file with VGG16's weights")
-        state = torch.load(file, map_location="cpu", weights_only=True)
+        try:
+            state = torch.load(file, map_location="cpu", weights_only=True)
+        except Exception as error:  # pickle and zip raise their own kinds
+            raise UserError(f"weights={file} cannot be read as weights: {error}") from error
     hub_vgg16 = dists.vgg16
 
     def filled(**_: Any) -> Any:

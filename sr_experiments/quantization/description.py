@@ -48,10 +48,14 @@ def described(
         UserError: The description is of another network.
     """
     graph = separate_input(graph)
-    activations = {name: QParams(*params) for name, params in values["activations"].items()}
+    try:
+        activations = {name: QParams(*params) for name, params in values["activations"].items()}
+        kernels = {name: torch.tensor(scales) for name, scales in values["kernels"].items()}
+        per_channel = bool(values["per_channel"])
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        raise UserError(
+            f"the trained ranges beside the weights are damaged ({type(error).__name__}: {error})"
+        ) from error
     if activations.keys() != {node.name for node in graph.nodes}:
         raise UserError("the trained ranges belong to another network than the weights beside them")
-    kernels = {name: torch.tensor(scales) for name, scales in values["kernels"].items()}
-    return QuantizedGraph(
-        graph, activations, values["per_channel"], input_type, output_type, kernels
-    )
+    return QuantizedGraph(graph, activations, per_channel, input_type, output_type, kernels)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from sr_experiments.data import SOURCES, Pair, SRData
@@ -120,14 +121,14 @@ def print_evaluation(evaluation: Evaluation, per_image: bool | None, console: Co
     for name, rows in evaluation.sets.items():
         images = list(next(iter(rows.values())).images)
         title = f"{evaluation.label} on {name}, x{evaluation.scale}, {len(images)} images"
-        table = Table(title=title if len(images) != 1 else title[:-1])
+        table = Table(title=escape(title if len(images) != 1 else title[:-1]))
         table.add_column("")
         for metric in METRICS:
             table.add_column(metric, justify="right")
         if len(images) > 1 and (per_image or (per_image is None and len(images) <= FEW_IMAGES)):
             for image in images:
                 for key, score in rows.items():
-                    table.add_row(f"{image}  {key}", *_cells(score.images[image]))
+                    table.add_row(escape(f"{image}  {key}"), *_cells(score.images[image]))
                 table.add_section()
         for key, score in rows.items():
             table.add_row(f"mean  {key}" if len(images) > 1 else key, *_cells(score.mean))

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from sr_experiments.reporting.scores import METRICS, SetScore
+from sr_experiments.spreadsheet import csv_text, unshielded
 
 FILE = "scores.csv"
 
@@ -22,15 +23,13 @@ def as_csv(label: str, scale: int, sets: Mapping[str, Mapping[str, SetScore]]) -
         scale: Enlargement.
         sets: Set, then what ran.
     """
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["network", "scale", "set", "runtime", "image", *METRICS])
+    table: list[list[object]] = [["network", "scale", "set", "runtime", "image", *METRICS]]
     for name, rows in sets.items():
         for key, score in rows.items():
             for image, scores in score.images.items():
                 cells = [format(scores[metric], ".6f") for metric in METRICS]
-                writer.writerow([label, scale, name, key, image, *cells])
-    return out.getvalue()
+                table.append([label, scale, name, key, image, *cells])
+    return csv_text(table)
 
 
 def read_scores(run: Path) -> ImageScores:
@@ -51,7 +50,7 @@ def read_scores(run: Path) -> ImageScores:
         try:
             scores = {metric: float(row[metric]) for metric in METRICS}
             place = found.setdefault(row["set"], {}).setdefault(row["runtime"], {})
-            name = row["image"]
+            name = unshielded(row["image"])
         except (KeyError, TypeError, ValueError):
             continue
         if not any(math.isnan(score) for score in scores.values()):

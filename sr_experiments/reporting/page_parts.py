@@ -2,6 +2,7 @@
 
 import base64
 import json
+import shlex
 
 from markupsafe import Markup
 
@@ -34,7 +35,8 @@ def command(folder: RunFolder) -> str:
     if not file.is_file():
         return ""
     lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
-    return " ".join(line.removeprefix("- ") for line in lines)
+    # Quoted: who copies the line must not run what a stranger wrote behind a semicolon.
+    return shlex.join(line.removeprefix("- ") for line in lines)
 
 
 def machine(folder: RunFolder) -> str:

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from sr_experiments.deploy.adb import Phone, PhoneInfo
@@ -138,7 +139,7 @@ def print_phone(benchmark: PhoneBenchmark) -> None:
     """Print a row per file, and the phone it holds for."""
     height, width = benchmark.size
     scored = any(row.scores for row in benchmark.rows)
-    table = Table(title=f"one frame of {width}x{height} on {benchmark.phone}")
+    table = Table(title=escape(f"one frame of {width}x{height} on {benchmark.phone}"))
     table.add_column("network", overflow="fold")
     table.add_column("runtime", no_wrap=True)
     years = [f"MAI {year}" for year in CONSTANTS] * scored
@@ -147,7 +148,7 @@ def print_phone(benchmark: PhoneBenchmark) -> None:
     for row in benchmark.rows:
         result = row.result
         table.add_row(
-            f"{row.network} x{row.scale}",
+            escape(f"{row.network} x{row.scale}"),
             row.runtime,
             f"{result.typical:.2f}",
             f"{result.deviation:.2f}",

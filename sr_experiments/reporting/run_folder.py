@@ -172,12 +172,18 @@ class RunFolder:
         """The resolved configuration.
 
         Raises:
-            UserError: The folder holds no readable ``config.yaml``.
+            UserError: The folder holds no readable ``config.yaml``, or is of a newer version.
         """
         file = self.path / "config.yaml"
+        version = self.summary().get("schema_version", SCHEMA_VERSION)
+        if not isinstance(version, int) or version > SCHEMA_VERSION:
+            raise UserError(
+                f"{self.path} is of a newer sr_experiments: its schema_version is {version}, this "
+                f"one reads up to {SCHEMA_VERSION}; update the package"
+            )
         try:
             loaded = yaml.safe_load(file.read_text(encoding="utf-8"))
-        except (OSError, yaml.YAMLError) as error:
+        except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
             raise UserError(f"{file} cannot be read: {error}") from error
         if not isinstance(loaded, dict):
             raise UserError(f"{file} is not a run's configuration")
@@ -187,8 +193,8 @@ class RunFolder:
         """Whether the folder's configuration equals ``config``."""
         try:
             return fingerprint(self.config()) == fingerprint(config)
-        except UserError:
-            return False
+        except (UserError, TypeError, ValueError, RecursionError):
+            return False  # edited by hand into something that no run writes
 
     def status(self) -> str | None:
         """``running``, ``finished``, ``failed``, ``interrupted``, or None when it is no run."""
@@ -198,7 +204,7 @@ class RunFolder:
         """Content of ``summary.json``; empty when there is none."""
         try:
             loaded = json.loads((self.path / "summary.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return {}
         return loaded if isinstance(loaded, dict) else {}
 

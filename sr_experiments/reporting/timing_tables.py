@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from sr_experiments.deploy.challenge import CONSTANTS
@@ -20,7 +21,7 @@ def print_result(result: Benchmark) -> None:
     scored = any(row.scores for row in rows)
     measured = any(row.memory is not None for row in rows)
     title = f"one frame of {first.size}" if len(networks) > 1 else _title(rows[0])
-    table = Table(title=title)
+    table = Table(title=escape(title))
     if len(networks) > 1:
         table.add_column("network", overflow="fold")
     table.add_column("runtime", no_wrap=True)
@@ -28,7 +29,7 @@ def print_result(result: Benchmark) -> None:
     for column in columns + ["MiB"] * measured + [f"MAI {year}" for year in CONSTANTS] * scored:
         table.add_column(column, justify="right", no_wrap=True)
     for row in rows:
-        cells = [f"{row.network} x{row.scale}"] if len(networks) > 1 else []
+        cells = [escape(f"{row.network} x{row.scale}")] if len(networks) > 1 else []
         latency = row.latency
         cells += [
             latency.runtime,
@@ -54,7 +55,7 @@ def print_result(result: Benchmark) -> None:
         console.print("MiB: peak memory beyond that of the library")
     for label, (parameters, macs) in result.costs.items():
         operations = "" if macs is None else f"{macs / 1e9:.2f} GMAC, "
-        console.print(f"{label}: {operations}{parameters:,} parameters")
+        console.print(f"{label}: {operations}{parameters:,} parameters", markup=False)
     if scored:
         console.print(
             "MAI: score 2^(2 PSNR) / (C ms) of the Mobile AI challenges, of this machine's time; "
@@ -74,7 +75,7 @@ def print_result(result: Benchmark) -> None:
 
 def layer_table(title: str, layers: Layers) -> Table:
     """A row per operator."""
-    table = Table(title=title)
+    table = Table(title=escape(title))
     table.add_column("#", justify="right")
     table.add_column("operator", no_wrap=True)
     table.add_column("kernel and output", no_wrap=True)
@@ -83,8 +84,8 @@ def layer_table(title: str, layers: Layers) -> Table:
     for layer in layers.rows:
         table.add_row(
             str(layer.number),
-            layer.operator,
-            layer.detail,
+            escape(layer.operator),
+            escape(layer.detail),
             f"{layer.milliseconds:.3f}",
             f"{layer.milliseconds / layers.total:.1%}",
         )

@@ -22,6 +22,7 @@ from sr_experiments.reporting.mode_scores import print_scores, score_modes
 from sr_experiments.reporting.run_folder import RunFolder
 from sr_experiments.tasks import FitTask, SuperResolutionTask
 from sr_experiments.tasks.distributed import rank
+from sr_experiments.training.checkpoint import read_checkpoint
 from sr_experiments.training.parts import Parts
 from sr_experiments.training.trainer import make_trainer
 
@@ -47,7 +48,7 @@ def fit(stage: Stage, parts: Parts, folder: RunFolder, loggers: list[Logger]) ->
     _train(stage, parts, folder, loggers, first_epoch)
     if rank() != 0:
         return
-    best = torch.load(folder.best_checkpoint, map_location="cpu", weights_only=True)
+    best = read_checkpoint(folder.best_checkpoint)
     parts.task.load_state_dict(best["state_dict"])
     rows = [row for row in folder.metrics() if row["stage"] == stage.name]
     chosen = next(row for row in rows if int(row["epoch"]) == first_epoch + best["epoch"])
@@ -127,8 +128,8 @@ def _stage_of(checkpoint: Path) -> int | None:
     """Number of the stage that a checkpoint is of; None when there is none."""
     if not checkpoint.is_file():
         return None
-    state = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
-    return int(state["stage"])
+    stage: int = read_checkpoint(checkpoint, mmap=True)["stage"]
+    return stage
 
 
 def _measured(row: Mapping[str, str]) -> dict[str, float]:

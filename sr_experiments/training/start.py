@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from omegaconf import OmegaConf
 from torch import nn
 
@@ -15,6 +14,7 @@ from sr_experiments.errors import UserError
 from sr_experiments.models import SavedModel, SRModel, collapse, read_model
 from sr_experiments.models.transfer import transfer
 from sr_experiments.reporting.run_folder import RunFolder
+from sr_experiments.training.checkpoint import read_checkpoint
 from sr_experiments.training.making import make
 
 
@@ -142,7 +142,7 @@ def _candidates(source: Path, shipped: SavedModel) -> Iterator[SavedModel]:
     yield shipped
     checkpoint = RunFolder(source).best_checkpoint
     if shipped.collapsed and checkpoint.is_file():
-        state = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
+        state = read_checkpoint(checkpoint)["state_dict"]
         for prefix in ("average.module.", "network."):
             tensors = {
                 key.removeprefix(prefix): value

@@ -1,7 +1,5 @@
 """What a classifier says of a set, and what follows from it."""
 
-import csv
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,6 +8,7 @@ from torch import Tensor
 
 from sr_experiments.functional.probability import UNSURE, certainty, said
 from sr_experiments.metrics import classification_scores
+from sr_experiments.spreadsheet import csv_text
 
 SUSPICIOUS = 0.2  # a label that the network gives less than this is worth a look
 
@@ -97,12 +96,10 @@ def _suspects(parts: Mapping[str, Predictions]) -> Iterator[Suspect]:
 
 def as_csv(parts: Mapping[str, Predictions]) -> str:
     """A row for each picture of each part: what it is, what the label says, what we say."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["part", "file", "label", "probability", "said"])
+    rows = [["part", "file", "label", "probability", "said"]]
     for part, predictions in parts.items():
         for index, name in enumerate(predictions.names):
             label = predictions.classes[int(predictions.labels[index])]
             value = f"{float(predictions.certainty[index]):.6f}"
-            writer.writerow([part, name, label, value, predictions.said[index]])
-    return out.getvalue()
+            rows.append([part, name, label, value, predictions.said[index]])
+    return csv_text(rows)

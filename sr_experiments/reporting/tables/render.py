@@ -1,7 +1,5 @@
 """A table for the terminal, for a spreadsheet and for a README."""
 
-import csv
-import io
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +13,7 @@ from sr_experiments.reporting import environment
 from sr_experiments.reporting.tables.html import as_html
 from sr_experiments.reporting.tables.latex import as_latex
 from sr_experiments.reporting.tables.table import BAD, GOOD, Column, Origin, Table
+from sr_experiments.spreadsheet import csv_text
 
 FILE_WIDTH = 160  # characters, where the output is no terminal
 _STYLES = {GOOD: "green", BAD: "red"}
@@ -24,13 +23,14 @@ def print_table(table: Table, origin: Origin, console: Console) -> None:
     """Print a table without its wide columns, its notes, and the machine."""
     if not console.is_terminal:
         console.width = FILE_WIDTH  # rich would take it for a screen of 80
-    shown = RichTable(title=table.title, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
+    title = escape(table.title)
+    shown = RichTable(title=title, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
     columns = [column for column in table.used() if column.room <= console.width]
     for column in columns:
         numbers = bool(column.form)
         width = max(len(column.show(row.get(column.key))) for row in table.rows)
         shown.add_column(
-            column.title,
+            escape(column.title),
             justify="right" if numbers else "left",
             min_width=width if numbers else None,
         )
@@ -54,19 +54,16 @@ def _styled(column: Column, cell: str | int | float | None) -> str:
 
 def as_csv(table: Table) -> str:
     """Every column, numbers unrounded, with the columns' keys as header."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow([column.key for column in table.columns])
-    for row in table.rows:
-        writer.writerow(["" if (cell := row.get(c.key)) is None else cell for c in table.columns])
-    return out.getvalue()
+    keys = [column.key for column in table.columns]
+    rows = [["" if (cell := row.get(key)) is None else cell for key in keys] for row in table.rows]
+    return csv_text([keys, *rows])
 
 
 def as_markdown(table: Table, origin: Origin) -> str:
     """A heading, the table, its notes, the machine and the command."""
     columns = table.used()
     lines = [
-        f"# {table.title}",
+        f"# {_safe(table.title)}",
         "",
         _safe(table.about),
         "",

@@ -7,7 +7,7 @@ GIVEN := $(filter-out PYTHON=% VENV=%,$(MAKEOVERRIDES))
 ARGS := $(or $(GIVEN),model=xlsr loss=charbonnier)
 
 .DEFAULT_GOAL := help
-.PHONY: help install train test slow check format lock clean
+.PHONY: help install train test slow check docs format lock clean
 
 help: ## Show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1|/' | column -t -s '|'
@@ -34,6 +34,9 @@ check: install ## Formatting, lint, types and import rules
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: install ## The pages, as site/index.html; a broken link is an error
+	$(BIN)/python -m mkdocs build --quiet --strict
 
 format: install ## Format and fix what ruff can fix
 	$(BIN)/ruff format .

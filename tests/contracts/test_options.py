@@ -1,0 +1,128 @@
+"""No option of ``conf/`` does nothing: each is read, and each number of a network changes it."""
+
+import ast
+import hashlib
+import inspect
+import re
+import textwrap
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+
+import sr_experiments
+from sr_experiments.configuration.locations import config_dir
+from sr_experiments.configuration.networks import names_of_networks, network
+from sr_experiments.errors import UserError
+from sr_experiments.models import SRModel, count_parameters
+
+CODE = "\n".join(
+    path.read_text(encoding="utf-8")
+    for path in sorted(Path(sr_experiments.__file__).parent.rglob("*.py"))
+)
+FILES = [path for path in sorted(config_dir().rglob("*.yaml")) if "experiment" not in path.parts]
+LARGE = 1_000_000  # parameters; counted by their options elsewhere, too slow to build here
+# What only training or a fit looks at: the network at its start is the same.
+OF_THE_TRAINING = {"neighbours", "ridge", "patches", "dictionary_patches", "dropout"}
+
+
+def nodes(content: Any) -> Iterator[dict[str, Any]]:
+    """Every mapping that names a class of this package."""
+    if isinstance(content, dict):
+        if str(content.get("_target_", "")).startswith("sr_experiments"):
+            yield content
+        for value in content.values():
+            yield from nodes(value)
+    elif isinstance(content, list):
+        for value in content:
+            yield from nodes(value)
+
+
+def source_of(target: str) -> str:
+    """Of a function, or of a class and those of ours that it inherits from."""
+    module, _, name = target.rpartition(".")
+    found = getattr(import_module(module), name)
+    kinds = found.__mro__ if inspect.isclass(found) else [found]
+    ours = [kind for kind in kinds if kind.__module__.startswith("sr_experiments")]
+    return "\n".join(textwrap.dedent(inspect.getsource(kind)) for kind in ours)
+
+
+def reads(source: str, key: str) -> bool:
+    """Whether the code looks at the option, as a name or as an attribute."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Load):
+            name = node.id if isinstance(node, ast.Name) else node.attr
+            if name == key:
+                return True
+    # A field of a dataclass may be read by who holds it.
+    return "@dataclass" in source and re.search(rf"\.{key}\b", CODE) is not None
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_every_option_is_read_by_what_it_is_an_option_of(path: Path) -> None:
+    for node in nodes(yaml.safe_load(path.read_text(encoding="utf-8"))):
+        source = source_of(node["_target_"])
+        options = [key for key in node if not key.startswith("_") and key != "defaults"]
+        assert [key for key in options if not reads(source, key)] == [], node["_target_"]
+
+
+@pytest.mark.parametrize("name", ["config", "trainer/default", "trainer/cpu", "paths/default"])
+def test_every_key_without_a_class_is_read_somewhere(name: str) -> None:
+    content = yaml.safe_load((config_dir() / f"{name}.yaml").read_text(encoding="utf-8"))
+    keys = set(content) - {"defaults"}
+    assert {key for key in keys if not re.search(rf"[.\"']{key}\b", CODE)} == set()
+
+
+def test_an_option_that_nobody_reads_would_be_found() -> None:
+    assert not reads("class A:\n    def __init__(self, b):\n        self.c = 1", "b")
+    assert reads("class A:\n    def __init__(self, b):\n        self.c = b", "b")
+
+
+def others(value: Any) -> list[Any]:
+    """Values to try in place of a default."""
+    if isinstance(value, bool):
+        return [not value]
+    if isinstance(value, int):
+        return [value + 1, 2 * value, value + 2, value - 1, value - 2]
+    if isinstance(value, float):
+        return [value * 0.5]
+    return []
+
+
+def fingerprint(config: dict[str, Any]) -> str:
+    """Of a network: its modules, its weights, and what it makes of a picture."""
+    torch.manual_seed(1)
+    made = getattr(import_module("sr_experiments.models"), config["_target_"].rpartition(".")[2])
+    model = made(**{key: value for key, value in config.items() if key != "_target_"})
+    assert isinstance(model, SRModel)
+    digest = hashlib.sha256(repr(model).encode())
+    for key, value in model.state_dict().items():
+        digest.update(key.encode() + value.numpy().tobytes())
+    with torch.no_grad():
+        digest.update(model.eval()(3 * torch.rand(1, 3, 8, 8) - 1).numpy().tobytes())
+    return digest.hexdigest()
+
+
+@pytest.mark.parametrize("name", names_of_networks())
+def test_every_number_and_switch_of_a_network_changes_it(name: str) -> None:
+    entry = network(name, 2)
+    if count_parameters(entry.build("meta")) > LARGE:
+        pytest.skip("large")
+    config = dict(entry.config)
+    before = fingerprint(config)
+    for key, value in config.items():
+        if key in OF_THE_TRAINING:
+            continue
+        made = set()
+        for other in others(value):
+            try:
+                made.add(fingerprint({**config, key: other}))
+            except UserError:
+                continue  # not every width or scale is possible
+            break
+        assert before not in made, f"model.{key}={value}"
+        assert made or not others(value), f"model.{key}: no other value is possible"

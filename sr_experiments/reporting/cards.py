@@ -8,6 +8,7 @@ import hashlib
 import json
 import shlex
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,7 @@ def make_card(
     """
     summary, config = _finished(run), run.config()
     name, scale = str(summary["model"]), int(summary["scale"])
-    saved, on_grid = _fp32(run)
+    saved, on_grid = _fp32(run, config)
     network = saved.build()
     network = network if network.collapsed else collapse(network)
     save_model(network, saved.config, weights)
@@ -179,8 +180,13 @@ def _finished(run: RunFolder) -> dict[str, Any]:
     return summary
 
 
-def _fp32(run: RunFolder) -> tuple[SavedModel, bool]:
+def _fp32(run: RunFolder, config: Mapping[str, Any]) -> tuple[SavedModel, bool]:
     """The floating-point network, and whether the INT8 file is of one that trained on from it."""
+    modes = [str(node.get("quantization", {}).get("_target_")) for node in _nodes(config)]
+    if not any(mode.endswith("QuantizationAware") for mode in modes):
+        # It is in floating point, whatever it started from.
+        saved = read_model(run.path / "model.safetensors")
+        return replace(saved, quantized=False, ranges=None), False
     files = [run.path / "model.safetensors", *sorted(run.path.glob("stages/*.safetensors"))[::-1]]
     for file in files:
         saved = read_model(file)

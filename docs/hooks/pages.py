@@ -198,9 +198,17 @@ def _option(group: str, name: str, option: Option) -> str:
         lines += [f"Class: `{target}`", ""]
     includes = [item for item in option.includes if item != "_self_"]
     if includes:
-        lines += ["Brings in: " + ", ".join(f"`{item}`" for item in includes), ""]
+        lines += ["Brings in: " + ", ".join(map(_included, includes)), ""]
     lines += [_table(option) if option.rows else "No keys.", ""]
     return "\n".join(lines)
+
+
+def _included(item: str) -> str:
+    """A part that other options share, with a link to it at the page's end."""
+    name = item.partition("@")[0]
+    if name.startswith("base/"):
+        return f"[`{name}`](#{name.replace('/', '')})"
+    return f"`{item}`"
 
 
 def _prose(text: str) -> str:
@@ -209,7 +217,8 @@ def _prose(text: str) -> str:
     text = re.sub(r":\w+:`([^`]+)`", r"`\1`", text)
     parts = re.split(r"(`[^`]*`)", text)
     return "".join(
-        part if part.startswith("`") else re.sub(r"([*_<\[\]])", r"\\\1", part) for part in parts
+        part if part.startswith("`") else re.sub(r"([*_\[\]])", r"\\\1", part.replace("<", "&lt;"))
+        for part in parts
     )
 
 

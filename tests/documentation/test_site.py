@@ -53,6 +53,13 @@ def test_what_the_yaml_leaves_unsaid_the_class_says(site: Path) -> None:
     assert re.search(r"num_blocks\s+4\s+Convolutions between the first and the last two", text)
 
 
+def test_a_placeholder_in_a_comment_is_shown_and_shared_keys_are_linked(site: Path) -> None:
+    page = (site / "groups" / "data.html").read_text(encoding="utf-8")
+    assert "(&lt;data_dir&gt;/cifar10/cifar10_jpg.zip)" in page
+    assert '<a href="#basesampling">' in page
+    assert 'id="basesampling"' in page
+
+
 def test_no_page_loads_anything_from_the_network(site: Path) -> None:
     loads = re.compile(r"""<(?:script|img|iframe)[^>]+src="?https?:|<link[^>]+href="?https?:""")
     pages = sorted(site.rglob("*.html"))

@@ -23,7 +23,7 @@ $(VENV)/.installed: pyproject.toml requirements.lock
 train: install ## Train XLSR on photos at hand; key=value words pass on: make train model=abpn scale=2
 	$(BIN)/python -m sr_experiments $(ARGS)
 
-test: install ## The tests that take about three minutes
+test: install ## The tests; about fifteen minutes
 	$(BIN)/python -m pytest -q
 
 slow: install ## The tests that take longer

@@ -19,6 +19,9 @@ EXTRAS = {
     "tensorboard": ("tensorboard",),
     "mlflow": ("mlflow",),
     "executorch": ("executorch",),
+    "video": ("av",),
+    "notebook": ("nbclient", "nbformat", "ipykernel"),
+    "docs": ("mkdocs-material",),
 }
 GIB = 1024**3
 

@@ -132,13 +132,16 @@ def print_looks(looks: Looks, console: Console) -> None:
         *dict.fromkeys(m for rows in looks.scores.values() for row in rows.values() for m in row),
         *looks.missing,
     ]
+    keys = list(dict.fromkeys(key for rows in looks.scores.values() for key in rows))
     table = Table(title="Distance from the originals, less is nearer")
-    for title in ("set", "", *names):
-        table.add_column(title, justify="left" if title in ("set", "") else "right")
+    for title in ("set", "distance", *keys):
+        table.add_column(title, justify="right" if title in keys else "left")
     for name, rows in looks.scores.items():
-        for key, row in rows.items():
-            cells = (f"{row[metric]:.4f}" if metric in row else NOT_MEASURED for metric in names)
-            table.add_row(name, key, *cells)
+        for metric in names:
+            found = [rows.get(key, {}).get(metric) for key in keys]
+            cells = (NOT_MEASURED if value is None else f"{value:.4f}" for value in found)
+            table.add_row(name, metric, *cells)
+        table.add_section()
     console.print(table)
     for metric, reason in looks.missing.items():
         console.print(

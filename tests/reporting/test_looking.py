@@ -37,13 +37,14 @@ def test_means_are_of_pictures_without_their_border() -> None:
 
 def test_what_cannot_be_measured_is_said_with_the_reason() -> None:
     looks = compare({"cats": [cat()]}, {}, 2, {"lpips": Nowhere(), "l1": L1()})
-    console = Console(width=120, record=True, quiet=False, file=None)
+    console = Console(width=80, record=True, quiet=False, file=None)
     with console.capture() as capture:
         print_looks(looks, console)
     text = capture.get()
     assert "not measured" in text
     assert "lpips: not measured, there is no such file" in text
     assert "l1" in text
+    assert "…" not in text
 
 
 def test_weights_are_looked_for_by_the_beginning_of_their_name(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from statistics import median
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from crops import decode, turned_crops
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
@@ -68,24 +68,9 @@ class CropsOfFiles(Dataset[tuple[Tensor, Tensor]]):
         chosen = int(random.integers(len(self.pairs)))
         low, high = self.kept[chosen] if self.kept else map(decode, self.pairs[chosen])
         scale, patch = self.data.scale, self.data.patch
-        row, column = (int(random.integers(side - patch + 1)) for side in low.shape[:2])
-        flipped, mirrored, transposed = random.integers(2, size=3)
+        crops = turned_crops(low, high, patch, scale, random)
         factor = float(random.choice(np.array(self.data.intensity))) / 255
-        crops = []
-        for image, times in ((low, 1), (high, scale)):
-            crop = image[
-                row * times : (row + patch) * times, column * times : (column + patch) * times
-            ]
-            crop = crop[::-1] if flipped else crop
-            crop = crop[:, ::-1] if mirrored else crop
-            crop = crop.transpose(1, 0, 2) if transposed else crop
-            crops.append(torch.from_numpy(crop.copy()).permute(2, 0, 1).float().mul_(factor))
-        return crops[0], crops[1]
-
-
-def decode(path: Path) -> NDArray[np.uint8]:
-    with Image.open(path) as image:
-        return np.asarray(image.convert("RGB"))
+        return crops[0].float().mul_(factor), crops[1].float().mul_(factor)
 
 
 def write_low_res(data: SRData, folder: Path) -> list[tuple[Path, Path]]:

@@ -25,6 +25,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from crops import decode, turned_crops
 from hydra.utils import instantiate
 from PIL import Image
 from torch import Tensor, nn
@@ -125,24 +126,8 @@ class CropsOfFiles(Dataset[tuple[Tensor, Tensor]]):
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         random = np.random.default_rng([self.data.seed, index])
-        low, high = map(_decoded, self.pairs[int(random.integers(len(self.pairs)))])
-        scale, patch = self.data.scale, self.data.patch
-        row, column = (int(random.integers(side - patch + 1)) for side in low.shape[:2])
-        flipped, mirrored, transposed = random.integers(2, size=3)
-        crops = []
-        for image, times in ((low, 1), (high, scale)):
-            rows, columns = (slice(at * times, (at + patch) * times) for at in (row, column))
-            crop = image[rows, columns]
-            crop = crop[::-1] if flipped else crop
-            crop = crop[:, ::-1] if mirrored else crop
-            crop = crop.transpose(1, 0, 2) if transposed else crop
-            crops.append(torch.from_numpy(crop.transpose(2, 0, 1).copy()))
-        return crops[0], crops[1]
-
-
-def _decoded(path: Path) -> Any:
-    with Image.open(path) as image:
-        return np.asarray(image.convert("RGB"))
+        low, high = map(decode, self.pairs[int(random.integers(len(self.pairs)))])
+        return turned_crops(low, high, self.data.patch, self.data.scale, random)
 
 
 def loaded(data: SRData, folder: Path) -> Iterator[tuple[Tensor, Tensor]]:

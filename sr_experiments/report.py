@@ -3,12 +3,12 @@
 import shlex
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from sr_experiments.configuration.options import DataOptions, set_list
+from sr_experiments.configuration.options import set_list
+from sr_experiments.configuration.report_options import Options, check, names
 from sr_experiments.configuration.verbs import parse, run_verb
 from sr_experiments.errors import UserError, blaming
 
@@ -19,110 +19,16 @@ if TYPE_CHECKING:
     from sr_experiments.reporting.tables.trained import TrainedRun
 
 
-@dataclass
-class Options(DataOptions):
-    """Tables of the networks and of the papers, with our figures beside the published ones.
-
-      python -m sr_experiments.report table=zoo
-      python -m sr_experiments.report table=zoo scale=2 models=[xlsr,abpn] repeats=30
-      python -m sr_experiments.report table=xlsr_1
-      python -m sr_experiments.report table=xlsr_4 runs=[outputs/xlsr-x3,outputs/espcn-x3]
-      python -m sr_experiments.report table=mobile_ai_2022 runs=outputs/zoo
-      python -m sr_experiments.report figure=xlsr_4 runs=outputs/zoo data=[photos:test,set14]
-      python -m sr_experiments.report table=quantization runs=outputs/quantization
-      python -m sr_experiments.report table=sweep runs=outputs/zoo
-      python -m sr_experiments.report table=glasses runs=[outputs/glasses_folds]
-      python -m sr_experiments.report table=minibatch runs=[outputs/minibatch]
-      python -m sr_experiments.report figure=glasses_11 runs=outputs
-      python -m sr_experiments.report figure=side_by_side runs=[first_run,second_run] data=photos
-      python -m sr_experiments.report table=swift_srgan_2 runs=outputs/swift_srgan-small
-      python -m sr_experiments.report table=swift_srgan_3 repeats=30 device=cuda
-      python -m sr_experiments.report runs=outputs/xlsr-x3/2026-11-21_10-00-00
-      python -m sr_experiments.report runs=[outputs/zoo,outputs/xlsr-x3]
-      python -m sr_experiments.report runs=[first_run,second_run] data=[set5,set14] pictures=5
-
-    table          zoo: every network of conf/model with parameters, operations, size, time and
-                   receptive field; xlsr_1 to xlsr_5: the tables of the XLSR paper;
-                   quantization: what each mode costs, over seeds;
-                   mobile_ai_2022: table 1 of the challenge's report; sweep: every job of the
-                   sweep whose folder is runs=; glasses: the tables of the glasses paper;
-                   minibatch, minibatch_policies: the mini-batch paper's findings, and training on
-                   the batches that it recommends
-                   swift_srgan_2, swift_srgan_3: PSNR, time and memory of the Swift-SRGAN paper
-    figure         xlsr_4: crops where INT8 changes colours, as figure 4 of the XLSR paper;
-                   side_by_side: low-res, the runs' networks in FP32 and the original;
-                   glasses_10, glasses_11: the glasses paper's curves of loss and accuracy, over
-                   100 epochs and of its three models
-    runs           run folder or [folders], also of many runs, such as a sweep's. Without table and
-                   figure: of one run, its report.html is made again; of several, one page of them
-                   all, and their table as .csv, .md and .tex; of two, picture by picture
-    models         only these networks, for table=zoo and swift_srgan_3
-    scale          enlargement, for table=zoo
-    repeats        timed runs of each network, for table=zoo and mobile_ai_2022, where 0 times
-                   nothing, and swift_srgan_3
-    patience       seconds after which one run of a slow network is enough, for swift_srgan_3
-    device         cpu or cuda, for swift_srgan_3
-    data           set or [sets] of the figure, or that the runs of the page are scored on now; or
-                   the one that the runs of mobile_ai_2022 and xlsr_3 were tested on; null: div2k,
-                   or what they have in common, or what each run kept
-    pictures       strips of each set, the worst first, for the figure; or in the page's slider
-    root           folder of images that data=folder means
-    threads        CPU threads; null: all
-    output         folder; tables write <table>.csv, .md, .tex and .html over earlier ones
-    data_dir       folder of the data sets (SR_DATA_DIR)
-    cache_dir      packed and downloaded sets (SR_CACHE_DIR); null: the user's cache folder
-    """
-
-    table: str | None = None
-    figure: str | None = None
-    runs: Any = None
-    models: Any = None
-    scale: int = 3
-    repeats: int = 10
-    patience: float = 60.0
-    device: str = "cpu"
-    data: Any = None
-    pictures: int = 3
-    threads: int | None = None
-    output: str = "outputs/reports"
-
-
-PAGE = {"runs", "data", "root", "pictures"}
-COMMON = {"threads", "output", "data_dir", "cache_dir"}
-TABLES = {
-    "zoo": {"models", "scale", "repeats"},
-    "xlsr_1": set[str](),
-    "xlsr_2": {"runs"},
-    "xlsr_3": {"runs", "data"},
-    "xlsr_4": {"runs"},
-    "xlsr_5": {"runs"},
-    "quantization": {"runs"},
-    "mobile_ai_2022": {"runs", "data", "root", "repeats"},
-    "swift_srgan_2": {"runs"},
-    "swift_srgan_3": {"models", "repeats", "patience", "device"},
-    "sweep": {"runs"},
-    "glasses": {"runs"},
-    "minibatch": {"runs"},
-    "minibatch_policies": {"runs"},
-}
-FIGURES = {
-    "xlsr_4": {"runs", "data", "root", "pictures"},
-    "side_by_side": {"runs", "data", "root", "pictures"},
-    "glasses_10": {"runs"},
-    "glasses_11": {"runs"},
-}
-
-
 def main(argv: Sequence[str] | None = None) -> None:
     """Entry point of the command line."""
     words = list(sys.argv[1:] if argv is None else argv)
     options = parse(Options, words)
-    _check(options)
+    check(options)
     if options.runs is None:
         _deliver(options, words)
         return
     # Folders may come from elsewhere, and their files may have been changed by hand.
-    named = ", ".join(_names("runs", options.runs) or [])
+    named = ", ".join(names("runs", options.runs) or [])
     blaming(
         f"runs={named}: a file there does not hold what it should",
         lambda: _deliver(options, words),
@@ -142,7 +48,7 @@ def _deliver(options: Options, words: Sequence[str]) -> None:
     if options.table is None and options.figure is None:
         _page(options, words)
         return
-    runs, unfinished = find_runs(_names("runs", options.runs) or [])
+    runs, unfinished = find_runs(names("runs", options.runs) or [])
     threads = options.threads or usable_cores()
     if options.figure is not None:
         _figure(options, runs, threads)
@@ -150,58 +56,22 @@ def _deliver(options: Options, words: Sequence[str]) -> None:
     import torch
     from rich.console import Console
 
-    from sr_experiments.reporting.tables.render import deliver
-
     torch.set_num_threads(threads)
     console = Console(highlight=False)
     with console.status("") as status:
         table = _table(options, runs, unfinished, threads, lambda doing: status.update(doing))
-    command = f"python -m sr_experiments.report {shlex.join(words)}"
-    deliver(table, command, Path(options.output).expanduser())
+    _write(table, options, words)
 
 
-def _check(options: Options) -> None:
-    """Refuse unknown tables, and options that the one asked for has no use for."""
-    if options.table is not None and options.figure is not None:
-        raise UserError("table= and figure= are made one at a time")
-    for key, value, known in (
-        ("table", options.table, TABLES),
-        ("figure", options.figure, FIGURES),
-    ):
-        if value is not None and value not in known:
-            raise UserError(f"{key}={value} does not exist\n  known: {', '.join(known)}")
-    wanted = PAGE
-    asked = "runs="
-    if options.table is not None:
-        wanted, asked = TABLES[options.table], f"table={options.table}"
-    elif options.figure is not None:
-        wanted, asked = FIGURES[options.figure], f"figure={options.figure}"
-    elif options.runs is None:
-        raise UserError(
-            f"say what: table={'|'.join(TABLES)}, figure={'|'.join(FIGURES)}, or runs=<folder>"
-        )
-    if "runs" in wanted and options.figure is not None and options.runs is None:
-        raise UserError(f"{asked} shows what networks do: name their runs with runs=")
-    for field in fields(Options):
-        if field.name in {"table", "figure", *COMMON, *wanted}:
-            continue
-        if getattr(options, field.name) != field.default:
-            raise UserError(f"{field.name}= is not for {asked}")
-    for key, least in (("repeats", 0), ("pictures", 1), ("threads", 1), ("scale", 2)):
-        value = getattr(options, key)
-        if value is not None and value < least:
-            raise UserError(f"{key}={value} is below {least}")
-    if Path(options.output).expanduser().is_file():
-        raise UserError(f"output={options.output} is a file; name a folder")
+def _write(table: "Table", options: Options, words: Sequence[str]) -> None:
+    """Print a table and write its files."""
+    from sr_experiments.reporting.tables.render import deliver
+
+    deliver(table, _command(words), Path(options.output).expanduser())
 
 
-def _names(key: str, value: Any) -> list[str] | None:
-    if value is None:
-        return None
-    names = [value] if isinstance(value, str) else value
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names) or not names:
-        raise UserError(f"{key}={value} is not a name or a list of names, such as [a,b]")
-    return names
+def _command(words: Sequence[str]) -> str:
+    return f"python -m sr_experiments.report {shlex.join(words)}"
 
 
 @cache
@@ -225,7 +95,7 @@ def _table(
         from sr_experiments.reporting.tables.zoo import zoo_table
 
         advance("composing")
-        entries = list(networks(options.scale, _names("models", options.models)))
+        entries = list(networks(options.scale, names("models", options.models)))
         repeats = options.repeats
         return zoo_table(entries, options.scale, threads=threads, repeats=repeats, advance=advance)
     if options.table == "xlsr_1":
@@ -277,37 +147,33 @@ def _swift_srgan_3(options: Options, threads: int, advance: Callable[[str], None
         threads=threads,
         repeats=max(1, options.repeats),
         patience=options.patience,
-        models=_names("models", options.models),
+        models=names("models", options.models),
         advance=advance,
     )
 
 
 def _glasses(options: Options, words: Sequence[str]) -> None:
     from sr_experiments.reporting.tables.glasses import find_classifiers, glasses_table
-    from sr_experiments.reporting.tables.render import deliver
 
-    table = glasses_table(find_classifiers(_names("runs", options.runs) or []))
-    command = f"python -m sr_experiments.report {shlex.join(words)}"
-    deliver(table, command, Path(options.output).expanduser())
+    table = glasses_table(find_classifiers(names("runs", options.runs) or []))
+    _write(table, options, words)
 
 
 def _minibatch(options: Options, words: Sequence[str]) -> None:
     from sr_experiments.reporting.tables.minibatch import minibatch_table
     from sr_experiments.reporting.tables.minibatch_policies import minibatch_policies
-    from sr_experiments.reporting.tables.render import deliver
     from sr_experiments.reporting.tables.study_runs import find_studies
 
     make = minibatch_table if options.table == "minibatch" else minibatch_policies
-    table = make(find_studies(_names("runs", options.runs) or []))
-    command = f"python -m sr_experiments.report {shlex.join(words)}"
-    deliver(table, command, Path(options.output).expanduser())
+    table = make(find_studies(names("runs", options.runs) or []))
+    _write(table, options, words)
 
 
 def _glasses_figure(options: Options) -> None:
     from sr_experiments.reporting.classification import curves
     from sr_experiments.reporting.tables.glasses import find_classifiers
 
-    runs = find_classifiers(_names("runs", options.runs) or [])
+    runs = find_classifiers(names("runs", options.runs) or [])
     drawn = (curves.overfitting_figure if options.figure == "glasses_10" else curves.models_figure)(
         runs
     )
@@ -318,15 +184,12 @@ def _glasses_figure(options: Options) -> None:
 
 
 def _sweep(options: Options, words: Sequence[str]) -> None:
-    from sr_experiments.reporting.tables.render import deliver
     from sr_experiments.reporting.tables.sweep import sweep_table
 
-    folders = _names("runs", options.runs)
+    folders = names("runs", options.runs)
     if folders is None or len(folders) > 1:
         raise UserError("table=sweep is of one sweep: name its folder with runs=outputs/<name>")
-    folder = Path(folders[0]).expanduser()
-    command = f"python -m sr_experiments.report {shlex.join(words)}"
-    deliver(sweep_table(folder), command, Path(options.output).expanduser())
+    _write(sweep_table(Path(folders[0]).expanduser()), options, words)
 
 
 OF_SUMMARIES = {
@@ -376,7 +239,7 @@ def _page(options: Options, words: Sequence[str]) -> None:
     from sr_experiments.reporting.comparison.members import gather
     from sr_experiments.reporting.comparison.page import deliver_page
 
-    folders = _names("runs", options.runs) or []
+    folders = names("runs", options.runs) or []
     members = gather(folders)
     if len(members) == 1 and options.data is None:
         from sr_experiments.reporting.page import write_page
@@ -389,9 +252,8 @@ def _page(options: Options, words: Sequence[str]) -> None:
     if options.data is not None:
         members = _scored(options, members)
     title = ", ".join(Path(name).expanduser().resolve().name for name in folders)
-    command = f"python -m sr_experiments.report {shlex.join(words)}"
     output = Path(options.output).expanduser()
-    deliver_page(members, "report", title, command, output, options.pictures)
+    deliver_page(members, "report", title, _command(words), output, options.pictures)
 
 
 def _scored(options: Options, members: "list[Member]") -> "list[Member]":

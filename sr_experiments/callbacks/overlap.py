@@ -33,7 +33,7 @@ FILE = "file"  # key of a finished file among the weights
 Late = Callable[[Mapping[int, Mapping[str, float]]], None]
 
 
-@dataclass
+@dataclass(eq=False)  # tensors have no one truth
 class Measurement:
     """One epoch's, which may not be over.
 

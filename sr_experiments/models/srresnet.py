@@ -11,7 +11,8 @@ Deviations:
 - Input and output are in [0, 1]; the paper's output is -1..1, which is the same function with
   another last layer.
 - x3 is one step of three, which the paper does not have.
-- Initialisation is PyTorch's own; the paper does not state one.
+- Initialisation is PyTorch's own; the paper does not state one. ``icnr=true`` starts without a
+  checkerboard.
 """
 
 from typing import ClassVar
@@ -19,7 +20,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from sr_experiments.models.base import SRModel
-from sr_experiments.models.blocks import enlargement_steps
+from sr_experiments.models.blocks import enlargement_steps, start_as_nearest
 
 
 class SRResNet(SRModel):
@@ -30,6 +31,7 @@ class SRResNet(SRModel):
         channels: Width.
         num_blocks: Residual blocks.
         per_channel_slopes: Give PReLU a slope for each channel, not one in all.
+        icnr: Start each enlargement as one that repeats pixels, not as a checkerboard.
         clip_output: Clip the prediction to [0, 1]; False is the paper's linear output.
     """
 
@@ -42,6 +44,7 @@ class SRResNet(SRModel):
         channels: int = 64,
         num_blocks: int = 16,
         per_channel_slopes: bool = False,
+        icnr: bool = False,
         clip_output: bool = False,
     ) -> None:
         super().__init__(scale, clip_output)
@@ -62,11 +65,10 @@ class SRResNet(SRModel):
         )
         enlarge: list[nn.Module] = []
         for factor in enlargement_steps("SRResNet", scale):
-            enlarge += [
-                nn.Conv2d(channels, channels * factor**2, 3, padding=1),
-                nn.PixelShuffle(factor),
-                nn.PReLU(slopes),
-            ]
+            conv = nn.Conv2d(channels, channels * factor**2, 3, padding=1)
+            if icnr:
+                start_as_nearest(conv, factor)
+            enlarge += [conv, nn.PixelShuffle(factor), nn.PReLU(slopes)]
         self.tail = nn.Sequential(*enlarge, nn.Conv2d(channels, 3, 9, padding=4))
 
     def forward(self, low_res: Tensor) -> Tensor:

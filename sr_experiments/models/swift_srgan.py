@@ -15,7 +15,7 @@ Deviations:
 - The code's ``(tanh(x) + 1) / 2`` is written ``sigmoid(2x)``, which it equals: in INT8 one
   operator whose 256 levels are the picture's own.
 - The code's x8 enlarges 16 times; here x8 is 8. x3 is one step of three, which it does not have.
-- Initialisation is PyTorch's own, as in the code.
+- Initialisation is PyTorch's own, as in the code; ``icnr=true`` starts without a checkerboard.
 """
 
 from typing import ClassVar
@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from sr_experiments.models.base import SRModel
-from sr_experiments.models.blocks import enlargement_steps
+from sr_experiments.models.blocks import enlargement_steps, start_as_nearest
 
 
 class SwiftSRGAN(SRModel):
@@ -40,6 +40,7 @@ class SwiftSRGAN(SRModel):
             INT8 kernels run four times as fast.
         squash_output: End in ``(tanh(x) + 1) / 2``, as the code; False is the figure's linear
             output.
+        icnr: Start each enlargement as one that repeats pixels, not as a checkerboard.
         clip_output: Clip the prediction to [0, 1], which a squashed one is already.
     """
 
@@ -54,6 +55,7 @@ class SwiftSRGAN(SRModel):
         enlarge_kernel: int = 3,
         per_channel_slopes: bool = True,
         squash_output: bool = True,
+        icnr: bool = False,
         clip_output: bool = False,
     ) -> None:
         super().__init__(scale, clip_output)
@@ -75,11 +77,10 @@ class SwiftSRGAN(SRModel):
         )
         enlarge: list[nn.Module] = []
         for factor in enlargement_steps("SwiftSRGAN", scale):
-            enlarge += [
-                separable(channels, channels * factor**2, enlarge_kernel),
-                nn.PixelShuffle(factor),
-                nn.PReLU(slopes),
-            ]
+            convs = separable(channels, channels * factor**2, enlarge_kernel)
+            if icnr:
+                start_as_nearest(convs, factor)
+            enlarge += [convs, nn.PixelShuffle(factor), nn.PReLU(slopes)]
         self.tail = nn.Sequential(*enlarge, separable(channels, 3, 9))
 
     def forward(self, low_res: Tensor) -> Tensor:

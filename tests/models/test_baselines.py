@@ -18,6 +18,7 @@ from sr_experiments.models import (
     MSRResNet,
     SRModel,
     SRResNet,
+    SwiftSRGAN,
     collapse,
     count_parameters,
 )
@@ -161,6 +162,18 @@ def test_slopes_of_srresnet_are_one_or_one_a_channel() -> None:
         model = SRResNet(channels=6, num_blocks=1, per_channel_slopes=per_channel)
         slopes = [m.num_parameters for m in model.modules() if isinstance(m, nn.PReLU)]
         assert slopes == [count] * 3
+
+
+@pytest.mark.parametrize("network", [SRResNet, SwiftSRGAN])
+def test_enlargement_that_starts_as_icnr_repeats_pixels(network: type[SRModel]) -> None:
+    torch.manual_seed(0)
+    features = torch.rand(1, 8, 5, 6)
+    for icnr in (True, False):
+        tail = network(scale=4, channels=8, num_blocks=1, icnr=icnr).tail  # type: ignore[call-arg]
+        enlarged = tail[1](tail[0](features))
+        repeated = F.interpolate(enlarged[..., ::2, ::2], scale_factor=2, mode="nearest")
+        assert torch.equal(enlarged, repeated) == icnr
+        assert not torch.equal(enlarged[:, 0], enlarged[:, 1])
 
 
 def test_msrresnet_without_its_residual_is_bilinear() -> None:

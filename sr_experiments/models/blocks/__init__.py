@@ -13,7 +13,12 @@ from sr_experiments.models.blocks.clipped_relu import ClippedReLU, hidden_activa
 from sr_experiments.models.blocks.collapsible import Collapsible, Reparameterised, ScaledConv2d
 from sr_experiments.models.blocks.enlargement import enlargement_steps
 from sr_experiments.models.blocks.factory import BLOCKS, make_conv
-from sr_experiments.models.blocks.initialise import GREY, initialise, start_quietly
+from sr_experiments.models.blocks.initialise import (
+    GREY,
+    initialise,
+    start_as_nearest,
+    start_quietly,
+)
 from sr_experiments.models.blocks.repeat_channels import RepeatChannels
 from sr_experiments.models.blocks.weight_norm import WeightNormConv2d
 
@@ -44,5 +49,6 @@ __all__ = [
     "initialise",
     "make_anchor",
     "make_conv",
+    "start_as_nearest",
     "start_quietly",
 ]

@@ -48,6 +48,29 @@ def initialise(network: nn.Module) -> None:
                 _scale(_last_layer(branch), strength)
 
 
+@torch.no_grad()
+def start_as_nearest(enlarge: nn.Module, factor: int) -> None:
+    """Let a convolution before pixel shuffle start as one that enlarges by repeating pixels.
+
+    The ``factor ** 2`` neighbours of one pixel start equal (ICNR, Aitken et al., 2017,
+    arXiv:1707.02937). Independent random ones begin as a checkerboard, which training must undo.
+
+    Args:
+        enlarge: Its last convolution makes ``factor ** 2`` channels for each behind pixel shuffle.
+        factor: Of the pixel shuffle.
+
+    Example:
+        >>> conv = nn.Conv2d(1, 4, 1)
+        >>> start_as_nearest(conv, 2)
+        >>> len(set(conv.weight.flatten().tolist()))
+        1
+    """
+    conv = _last_conv(enlarge)
+    for parameter in (conv.weight, conv.bias):
+        if parameter is not None:
+            parameter.copy_(parameter[:: factor**2].repeat_interleave(factor**2, dim=0))
+
+
 def start_quietly(tail: nn.Module, level: float) -> None:
     """Let the last layer start near a level, inside the clip wherever the features are.
 

@@ -1,0 +1,133 @@
+"""Schedules of GAN training: each steps when it should, and a taken up run has the same ones."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import pytest
+import torch
+
+from sr_experiments.callbacks import Checkpoints
+from sr_experiments.errors import UserError
+from sr_experiments.models import SRResNet
+from sr_experiments.models.discriminators import SRGANDiscriminator
+from sr_experiments.optim import Constant, Plateau, Step
+from sr_experiments.tasks import GANTask
+
+Make = Callable[..., GANTask]
+Fit = Callable[..., pl.Trainer]
+MakeJudge = Callable[..., SRGANDiscriminator]
+
+pytestmark = [
+    # Lightning 2.6 asks torch's pytree in a way that torch 2.15 deprecates.
+    pytest.mark.filterwarnings("ignore:.*treespec, LeafSpec.*:FutureWarning"),
+    pytest.mark.filterwarnings("ignore:.*module.s. in eval mode at the start of training.*"),
+    pytest.mark.filterwarnings("ignore:.*does not have many workers.*"),
+]
+
+
+class Falling(pl.Callback):
+    """Gives both plateaus a metric that never gets better, and notes what they are after it."""
+
+    def __init__(self) -> None:
+        self.seen: list[list[tuple[float, int, int]]] = []
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, task: Any) -> None:
+        state = [config.scheduler.state_dict() for config in trainer.lr_scheduler_configs]
+        rates = [config.scheduler.optimizer.param_groups[0]["lr"] for config in configs(trainer)]
+        self.seen.append(
+            [
+                (rate, one["last_epoch"], one["num_bad_epochs"])
+                for rate, one in zip(rates, state, strict=True)
+            ]
+        )
+
+    def on_validation_epoch_end(self, trainer: pl.Trainer, task: Any) -> None:
+        task.log("val/falling", -float(trainer.current_epoch))
+
+
+def configs(trainer: pl.Trainer) -> list[Any]:
+    return list(trainer.lr_scheduler_configs)
+
+
+def waiting(stale_epochs: int) -> Callable[..., Plateau]:
+    return partial(Plateau, stale_epochs=stale_epochs)
+
+
+def test_each_plateau_is_shown_its_own_metric_once_an_epoch(make_gan: Make, fit_gan: Fit) -> None:
+    watch = Falling()
+    task = make_gan(
+        lr=(0.8, 0.4),
+        schedules=(waiting(1), waiting(2)),
+        monitor="val/falling",
+        discriminator_monitor="val/psnr",
+        epochs=4,
+    )
+    fit_gan(task, epochs=4, callbacks=[watch])
+    assert [first for first, _ in watch.seen] == [
+        (0.8, 0, 0),
+        (0.8, 1, 0),
+        (0.4, 2, 0),
+        (0.2, 3, 0),
+    ]
+    assert [second[1] for _, second in watch.seen] == [0, 1, 2, 3]
+    with pytest.raises(UserError, match=r"task.monitor=val/nothing is not measured.*val/psnr"):
+        fit_gan(make_gan(schedules=(waiting(1), waiting(1)), monitor="val/nothing"))
+
+
+def test_a_plateau_of_the_discriminator_waits_while_the_generator_warms_up(
+    make_gan: Make, fit_gan: Fit
+) -> None:
+    task = make_gan(schedules=(Constant, partial(Plateau, higher_is_better=False)), warmup=0.9)
+    trainer = fit_gan(task)
+    assert configs(trainer)[1].scheduler.last_epoch == 0
+
+
+def test_a_schedule_by_the_batch_is_stepped_by_the_batch_and_not_twice(
+    make_gan: Make, fit_gan: Fit
+) -> None:
+    halving = partial(Step, every=1, of=3)
+    trainer = fit_gan(make_gan(lr=(0.8, 0.4), schedules=(halving, Constant), epochs=1))
+    rates = [config.scheduler.get_last_lr()[0] for config in configs(trainer)]
+    assert rates == [0.2, 0.4]
+
+
+def test_a_run_taken_up_just_before_a_reduction_ends_with_the_same_numbers(
+    tmp_path: Path,
+    make_gan: Make,
+    fit_gan: Fit,
+    make_judge: MakeJudge,
+) -> None:
+    def run(folder: str, epochs: int, resume: Path | None = None) -> tuple[GANTask, pl.Trainer]:
+        torch.manual_seed(2)
+        task = make_gan(
+            network=SRResNet(2, channels=4, num_blocks=1),
+            discriminator=make_judge(batch_norm=True),
+            schedules=(waiting(2), waiting(3)),
+            monitor="val/falling",
+            discriminator_monitor="val/falling",
+            ema_decay=0.9,
+            epochs=5,
+        )
+        task.makers = tuple(  # type: ignore[assignment]
+            (partial(torch.optim.AdamW, lr=rate), schedule)
+            for rate, (_, schedule) in zip((1e-2, 3e-3), task.makers, strict=True)
+        )
+        where = tmp_path / folder
+        where.mkdir(exist_ok=True)
+        checkpoints = Checkpoints(where / "last.ckpt", where / "best.ckpt")
+        return task, fit_gan(task, epochs, callbacks=[Falling(), checkpoints], resume=resume)
+
+    whole, first = run("whole", 5)
+    run("killed", 2)  # one stale epoch short of the first reduction
+    again, second = run("killed", 5, tmp_path / "killed" / "last.ckpt")
+    for one, other in zip(configs(first), configs(second), strict=True):
+        assert one.scheduler.state_dict() == other.scheduler.state_dict()
+        assert one.scheduler.optimizer.param_groups[0]["lr"] < 1e-2
+    assert [config.scheduler.get_last_lr()[0] for config in configs(second)] == [2.5e-3, 1.5e-3]
+    assert again.iteration == whole.iteration == 15
+    state, expected = again.state_dict(), whole.state_dict()
+    different = [name for name in expected if not torch.equal(state[name], expected[name])]
+    assert different == []

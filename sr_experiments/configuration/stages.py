@@ -2,7 +2,7 @@
 
 A stage is composed as a command line is: its words come first, what the user typed after them.
 So a user's word wins over the same key of every stage, and a stage may choose any option that
-a command line may.
+a command line may. A user's value of an option that a stage replaces is left out of that stage.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,7 +13,7 @@ from pathlib import PurePath
 from typing import Any
 
 import yaml
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Override, OverrideType
 from omegaconf import DictConfig, OmegaConf
 
 from sr_experiments.configuration.compose import check_with_choices, compose, parse
@@ -166,7 +166,8 @@ def _stage(number: int, name: str, lines: list[str], words: Sequence[str]) -> St
         if key not in typed:
             kept.append(item)
     kept = list(_fitting(kept, typed, words))
-    merged = [*(item.input_line or "" for item in kept), *words]
+    own = [item.input_line or "" for item in kept]
+    merged = [*own, *_meant_for(own, words)]
     config, choices = check_with_choices(merged)
     model_keys = tuple(_key(item) for item in kept if _key(item).startswith("model."))
     return Stage(number, name, config, choices, model_keys)
@@ -187,6 +188,27 @@ def _fitting(items: list[Override], typed: set[str], words: Sequence[str]) -> It
         if item in doubtful and OmegaConf.select(config, _key(item), default=_ABSENT) is _ABSENT:
             continue
         yield item
+
+
+def _meant_for(own: Sequence[str], words: Sequence[str]) -> list[str]:
+    """Leave out values of an option of the run that the stage has replaced by one without them."""
+    replaced = {_key(item).partition("/")[0] for item in parse(own) if _is_group(_key(item))}
+    doubtful = {
+        item.input_line: _key(item)
+        for item in parse(words)
+        if item.type is OverrideType.CHANGE
+        and not _is_group(_key(item))
+        and _key(item).partition(".")[0] in replaced
+    }
+    if not doubtful:
+        return [*words]
+    config = compose([*own, *(word for word in words if word not in doubtful)])
+    absent = {
+        line
+        for line, key in doubtful.items()
+        if OmegaConf.select(config, key, default=_ABSENT) is _ABSENT
+    }
+    return [word for word in words if word not in absent]
 
 
 def _typed(words: Sequence[str]) -> Iterator[str]:

@@ -71,6 +71,16 @@ def test_a_chosen_group_leaves_the_stages_words_for_keys_that_it_has() -> None:
     assert first.config.data.patch == 48
 
 
+def test_a_typed_value_of_an_option_goes_to_the_stages_that_have_it() -> None:
+    small = "experiment=swift_srgan/small"  # its first stage has loss=l1
+    first, second = plan([small, "loss.terms.pixels.weight=7", "loss.adversarial.weight=0.5"])
+    assert first.resolved["loss"] == {"_target_": "sr_experiments.losses.L1"}
+    assert second.config.loss.terms.pixels.weight == 7
+    assert second.config.loss.adversarial.weight == 0.5
+    with pytest.raises(UserError, match=r"unknown key loss\.terms\.pixel\b"):
+        plan([small, "loss.terms.pixel.weight=7"])
+
+
 def test_options_of_the_network_that_a_stage_sets_are_known_as_its_own() -> None:
     line = stages(
         entry("fp32", "model.activation=silu", "quantization=none"),

@@ -1,5 +1,6 @@
 """``python -m sr_experiments.report``: tables, figures and pages of many networks."""
 
+import math
 import shlex
 import sys
 from collections.abc import Callable, Sequence
@@ -147,6 +148,7 @@ def _swift_srgan_3(options: Options, threads: int, advance: Callable[[str], None
         threads=threads,
         repeats=max(1, options.repeats),
         patience=options.patience,
+        limit=math.inf if options.limit is None else options.limit,
         models=names("models", options.models),
         advance=advance,
     )

@@ -50,6 +50,7 @@ class Options(DataOptions):
     repeats        timed runs of each network, for table=zoo and mobile_ai_2022, where 0 times
                    nothing, and swift_srgan_3
     patience       seconds after which one run of a slow network is enough, for swift_srgan_3
+    limit          seconds beyond which a 540p frame is left out, by what 270p took; null: none
     device         cpu or cuda, for swift_srgan_3
     data           set or [sets] of the figure, or that the runs of the page are scored on now; or
                    the one that the runs of mobile_ai_2022 and xlsr_3 were tested on; null: div2k,
@@ -69,6 +70,7 @@ class Options(DataOptions):
     scale: int = 3
     repeats: int = 10
     patience: float = 60.0
+    limit: float | None = None
     device: str = "cpu"
     data: Any = None
     pictures: int = 3
@@ -88,7 +90,7 @@ TABLES = {
     "quantization": {"runs"},
     "mobile_ai_2022": {"runs", "data", "root", "repeats"},
     "swift_srgan_2": {"runs"},
-    "swift_srgan_3": {"models", "repeats", "patience", "device"},
+    "swift_srgan_3": {"models", "repeats", "patience", "limit", "device"},
     "sweep": {"runs"},
     "glasses": {"runs"},
     "minibatch": {"runs"},

@@ -15,6 +15,7 @@ from sr_experiments.deploy.runtimes import Runtime
 from sr_experiments.errors import UserError
 
 STATUS = Path("/proc/self/status")
+MEMINFO = Path("/proc/meminfo")
 KIBIBYTE = 1024  # a MiB has as many KiB, which is what Linux counts in
 BYTES = 1024**2  # of a MiB, as macOS counts
 FRAMES = 2  # the second finds every buffer of the first in place
@@ -52,6 +53,16 @@ def peak_memory(
                 f"one frame of {width}x{height} was too much: the process that measures memory was "
                 "ended; add memory=false or a smaller height= and width="
             ) from error
+
+
+def available_memory() -> float | None:
+    """MiB that new processes may take without swapping; None where the system does not tell."""
+    if not MEMINFO.exists():
+        return None
+    (line,) = (
+        line for line in MEMINFO.read_text().splitlines() if line.startswith("MemAvailable:")
+    )
+    return int(line.split()[1]) / KIBIBYTE
 
 
 def _grow(

@@ -4,8 +4,12 @@ Neither depends on what a network has learnt, so seeded random weights do. Every
 asked for a small picture, which must have the right size and more than one colour. A device is
 waited for before the clock is read. The runtimes of a small frame are timed in turn; those of a
 large one by themselves, since all of them at once need more than 14 GiB to make a 4K picture.
+
+Time and memory grow with the pixels, so the small frame tells what the large one would take: what
+is beyond ``limit`` or the memory that is free is left out, with that estimate in its row.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -14,7 +18,7 @@ import numpy as np
 import torch
 
 from sr_experiments.deploy.latency import Latency, compare_latency
-from sr_experiments.deploy.memory import peak_memory
+from sr_experiments.deploy.memory import available_memory, peak_memory
 from sr_experiments.deploy.runtimes import LiteRTRuntime, Runtime
 from sr_experiments.deploy.tflite import float_model, half_model
 from sr_experiments.deploy.torch_runtime import TorchRuntime
@@ -62,6 +66,46 @@ class Kind:
     open: Callable[[Entry], Runtime]
 
 
+@dataclass(frozen=True)
+class Need:
+    """What a frame takes.
+
+    Attributes:
+        pixels: Of the low-res frame.
+        seconds: Of one run; 0 where nothing is known.
+        mebibytes: Peak; 0 where nothing is known.
+    """
+
+    pixels: int = 1
+    seconds: float = 0.0
+    mebibytes: float = 0.0
+
+    @classmethod
+    def of(cls, row: Row, pixels: int) -> "Need":
+        """What a row of the table found."""
+        found = [row.get(key) for key in ("ms", "memory")]
+        milliseconds, mebibytes = (x if isinstance(x, float) else 0.0 for x in found)
+        return cls(pixels, milliseconds / 1000, mebibytes)
+
+    def at(self, pixels: int) -> "Need":
+        """Of a frame with so many pixels, in proportion."""
+        factor = pixels / self.pixels
+        return Need(pixels, self.seconds * factor, self.mebibytes * factor)
+
+    def too_much(self, limit: float, free: float | None) -> str | None:
+        """Why the frame is left out; None where it is not.
+
+        Args:
+            limit: Seconds.
+            free: MiB; None where that is not known.
+        """
+        if self.seconds > limit:
+            return f"left out: about {self.seconds:.0f} s"
+        if free is not None and self.mebibytes > free:
+            return f"left out: about {self.mebibytes / 1024:.1f} GiB"
+        return None
+
+
 def kinds(device: str, threads: int) -> list[Kind]:
     """FP32, half precision and INT8 as the device has them.
 
@@ -99,6 +143,7 @@ def table(
     threads: int,
     repeats: int,
     patience: float,
+    limit: float = math.inf,
     models: Sequence[str] | None = None,
     advance: Callable[[str], None] = lambda doing: None,
 ) -> Table:
@@ -110,6 +155,7 @@ def table(
         threads: CPU threads.
         repeats: Timed runs of each.
         patience: Seconds after which one run is enough for a network.
+        limit: Seconds beyond which a frame is left out.
         models: Only these options of ``conf/model``; None: all three.
         advance: Told what is next.
 
@@ -122,6 +168,7 @@ def table(
     if not wanted:
         raise UserError(f"models=: table=swift_srgan_3 is of {', '.join(NETWORKS.values())}")
     groups: list[list[Row]] = []
+    smaller: dict[tuple[str, str], Need] = {}
     for (height, width), printed in SWIFT_SRGAN_TABLE_3.items():
         rows: list[dict[str, Cell]] = []
         for method, name in wanted.items():
@@ -136,10 +183,18 @@ def table(
                 "parameters": costs.parameters,
                 "gmacs": costs.macs * share / 1e9,
             }
-            ways = kinds(device, threads)
+            ways = []
+            for way in kinds(device, threads):
+                need = smaller.get((method, way.name), Need()).at(height * width)
+                reason = need.too_much(limit, None if device == "cuda" else available_memory())
+                if reason is None:
+                    ways.append(way)
+                else:
+                    rows.append(about | {"runtime": way.name, "ms": reason})
             advance(f"{method}, {width}x{height}")
             for row in _timed(entry, ways, (height, width), repeats, patience):
                 rows.append(about | row)
+                smaller[method, str(row["runtime"])] = Need.of(row, height * width)
         groups.append(list(_compared(rows)))
     return Table(
         "swift_srgan_3",
@@ -157,7 +212,7 @@ def _timed(
 ) -> Iterator[dict[str, Cell]]:
     """Each way's figures for one network and frame."""
     together = size[0] * size[1] <= TOGETHER
-    for group in [ways] if together else [[way] for way in ways]:
+    for group in [ways] * bool(ways) if together else [[way] for way in ways]:
         runtimes = [way.open(entry) for way in group]
         for way, runtime in zip(group, runtimes, strict=True):
             check_picture(runtime, f"{entry.name} in {way.name}")
@@ -217,9 +272,9 @@ def _notes(repeats: int, device: str) -> list[str]:
         "runtimes of one network in turn at 270p, one after the other at 540p; random weights, "
         "batch norm folded; output first checked to be a picture.",
         "The paper's clock: a Tesla K80, batch and precision not stated. Its times for "
-        "Swift-SRGAN are 145 (270p) and 74 (540p) times below SRGAN's; the operations of the two "
-        "differ by the factor in the last column, and 4 times the pixels of Swift-SRGAN take "
-        "2.9 times as long, of SRGAN 1.5 times, in its own table.",
+        "Swift-SRGAN are 145 (270p) and 74 (540p) times below SRGAN's, far more than the "
+        "operations in the last column; and 4 times the pixels of Swift-SRGAN take 2.9 times as "
+        "long, of SRGAN 1.5 times, in its own table.",
         "Swift-SRGAN's 9x9 depthwise convolutions ship as dense ones in LiteRT, which is faster "
         "there; its operations are counted so.",
     ]

@@ -76,6 +76,35 @@ def test_table_3_times_every_network_in_every_way(monkeypatch: pytest.MonkeyPatc
         swift_srgan_3.table(small, device="cpu", threads=1, repeats=1, patience=1, models=["xlsr"])
 
 
+def test_a_large_frame_beyond_the_time_or_the_memory_is_left_out_by_the_small_ones_needs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    frames = {size: {"Swift-SRGAN": 5.0} for size in ((4, 8), (8, 16))}
+    monkeypatch.setattr(swift_srgan_3, "SWIFT_SRGAN_TABLE_3", frames)
+    monkeypatch.setattr(swift_srgan_3, "peak_memory", lambda *_: 1024.0)
+
+    def large(limit: float, free: float) -> list[Any]:
+        monkeypatch.setattr(swift_srgan_3, "available_memory", lambda: free)
+        table = swift_srgan_3.table(
+            small,
+            device="cpu",
+            threads=1,
+            repeats=1,
+            patience=60,
+            limit=limit,
+            models=["swift_srgan"],
+        )
+        first, second = table.groups
+        assert all(isinstance(row["ms"], float) for row in first)
+        assert [row["runtime"] for row in second] == [row["runtime"] for row in first]
+        return [row["ms"] for row in second]
+
+    assert all(isinstance(found, float) for found in large(60, 4097))
+    assert large(60, 4095) == ["left out: about 4.0 GiB"] * 3
+    assert large(0, 4097) == ["left out: about 0 s"] * 3
+    assert swift_srgan_3.Need(100, 7.0, 10.0).at(400) == swift_srgan_3.Need(400, 28.0, 40.0)
+
+
 def test_what_makes_no_pictures_is_not_timed() -> None:
     class Black:
         def predict(self, low_res: np.ndarray) -> np.ndarray:

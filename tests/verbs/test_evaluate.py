@@ -20,9 +20,12 @@ from skimage.metrics import peak_signal_noise_ratio
 from sr_experiments.deploy.tflite import float_model, int8_model
 from sr_experiments.errors import UserError
 from sr_experiments.evaluate import main
+from sr_experiments.functional.resize import downscale
+from sr_experiments.losses import L1
 from sr_experiments.models import load_model
 from sr_experiments.quantization.modes import PostTraining
 from sr_experiments.quantization.trace import trace
+from sr_experiments.reporting import looking
 from sr_experiments.reporting.evaluation import Evaluation, print_evaluation
 from sr_experiments.reporting.scores import METRICS, SetScore
 
@@ -89,6 +92,29 @@ def test_fp32_and_int8_of_a_run_are_what_torch_and_litert_compute(
     assert images["fp32"]["psnr_rgb"] == pytest.approx(inner_psnr(fp32, high_res), abs=1e-4)
     int8 = litert(run / "model_int8.tflite", low_res)
     assert images["int8"]["psnr_rgb"] == pytest.approx(inner_psnr(int8, high_res), abs=1e-9)
+
+
+def test_looks_of_an_int8_file_are_those_of_its_own_pictures_or_said_to_be_missing(
+    run: Path,
+    cup: list[str],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    lacking = looking.metrics(str(tmp_path), halves=False)
+    monkeypatch.setattr(
+        looking, "metrics", lambda *_, **__: {"l1": L1(), "dists": lacking["dists"]}
+    )
+    main([f"file={run / 'model_int8.tflite'}", "perception=true", *cup])
+    printed = capsys.readouterr().out
+    high_res = coffee()[90:240, 200:410]
+    low_res = downscale(torch.from_numpy(high_res.copy()).permute(2, 0, 1), 3)
+    made = litert(run / "model_int8.tflite", low_res.permute(1, 2, 0).numpy())
+    inside = (slice(3, -3), slice(3, -3))
+    expected = np.abs(made[inside].astype(float) - high_res[inside]).mean() / 255
+    row = next(line for line in printed.splitlines() if "l1" in line)
+    assert row.split("│")[-2].strip() == f"{expected:.4f}"
+    assert "dists: not measured" in printed
 
 
 def inner_psnr(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> float:

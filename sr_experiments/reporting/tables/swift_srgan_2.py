@@ -18,6 +18,7 @@ COLUMNS = (
     Column("set", "set"),
     Column("method", "method"),
     Column("whose", ""),
+    Column("parameters", "parameters", ",d", "of the network that ships", room=120),
     Column("psnr", "PSNR", ".2f", "dB; ours of luma"),
     Column("ssim", "SSIM", ".4f"),
     Column("psnr_int8", "INT8 PSNR", ".2f"),
@@ -55,6 +56,7 @@ def table(runs: Sequence[TrainedRun], unfinished: Mapping[str, str]) -> Table:
                 if run.model != NETWORKS[method] or not fp32:
                     continue
                 ours = row | {"whose": _training(run), **_cells(fp32)}
+                ours["parameters"] = run.summary.get("params")
                 int8 = _scores(run, name, "int8")
                 if int8:
                     ours |= {

@@ -25,7 +25,11 @@ def run(model: str, scale: int = 4, **summary: Any) -> TrainedRun:
 
 def test_table_2_has_every_printed_figure_and_each_run_below_its_own() -> None:
     stages = [{"name": "first", "task": "regression"}, {"name": "second", "task": "gan"}]
-    runs = [run("swift_srgan", stages=stages), run("srresnet"), run("swift_srgan", scale=2)]
+    runs = [
+        run("swift_srgan", stages=stages, params=35_385),
+        run("srresnet"),
+        run("swift_srgan", scale=2),
+    ]
     table = swift_srgan_2.table(runs, {})
     first, second = table.groups
     printed = [
@@ -40,6 +44,7 @@ def test_table_2_has_every_printed_figure_and_each_run_below_its_own() -> None:
         ("SRGAN", "ours: regression"),
         ("Swift-SRGAN", "ours: regression, gan"),
     ]
+    assert [row["parameters"] for row in ours] == [None, 35_385]
     assert ours[1]["drop"] == pytest.approx(0.25)
     assert len(second) == 3
     assert any("rrdb" in note for note in table.notes)

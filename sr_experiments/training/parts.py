@@ -6,6 +6,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
+from omegaconf import DictConfig
 from torch import nn
 
 from sr_experiments.callbacks import ChannelRanker
@@ -86,7 +87,7 @@ def build(stage: Stage, left: Mapping[str, SavedModel] | None = None) -> Parts:
         channels_last=bool(config.trainer.channels_last),
         **_teacher(stage, left),
     )
-    callbacks = [make(node, f"callbacks.{name}") for name, node in config.callbacks.items()]
+    callbacks = [_callback(node, str(name)) for name, node in config.callbacks.items()]
     for callback in callbacks:
         if isinstance(callback, ChannelRanker):
             callback.attach(task, start.model)
@@ -104,6 +105,20 @@ def build(stage: Stage, left: Mapping[str, SavedModel] | None = None) -> Parts:
     return Parts(
         start.network, start.model, task, epochs, callbacks, start.note, _tests(stage, task)
     )
+
+
+def _callback(node: DictConfig, name: str) -> Any:
+    """A callback of the configuration.
+
+    Raises:
+        UserError: It has options, but was not chosen.
+    """
+    if "_target_" not in node:
+        raise UserError(
+            f"callbacks.{name} has options but is not among the callbacks: "
+            f"callbacks=[default,{name}] adds it"
+        )
+    return make(node, f"callbacks.{name}")
 
 
 def _tests(stage: Stage, task: Task) -> dict[str, PostTraining]:

@@ -85,13 +85,22 @@ def test_a_plateau_of_the_discriminator_waits_while_the_generator_warms_up(
     assert configs(trainer)[1].scheduler.last_epoch == 0
 
 
-def test_a_schedule_by_the_batch_is_stepped_by_the_batch_and_not_twice(
-    make_gan: Make, fit_gan: Fit
-) -> None:
-    halving = partial(Step, every=1, of=3)
-    trainer = fit_gan(make_gan(lr=(0.8, 0.4), schedules=(halving, Constant), epochs=1))
-    rates = [config.scheduler.get_last_lr()[0] for config in configs(trainer)]
-    assert rates == [0.2, 0.4]
+class Rates(pl.Callback):
+    """Notes the learning rates that each batch is trained with."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[float, ...]] = []
+
+    def on_train_batch_start(self, trainer: pl.Trainer, *_: Any) -> None:
+        optimizers = [config.scheduler.optimizer for config in configs(trainer)]
+        self.seen.append(tuple(one.param_groups[0]["lr"] for one in optimizers))
+
+
+def test_a_schedule_by_the_batch_is_stepped_once_a_batch(make_gan: Make, fit_gan: Fit) -> None:
+    halving, rates = partial(Step, every=1, of=6), Rates()
+    fit_gan(make_gan(lr=(0.8, 0.4), schedules=(halving, Constant), epochs=2), 2, callbacks=[rates])
+    expected = [(0.8, 0.4), (0.4, 0.4), (0.2, 0.4), (0.1, 0.4), (0.05, 0.4), (0.025, 0.4)]
+    assert rates.seen == [pytest.approx(pair) for pair in expected]
 
 
 def test_a_run_taken_up_just_before_a_reduction_ends_with_the_same_numbers(

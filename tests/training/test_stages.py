@@ -247,6 +247,13 @@ def test_every_stage_is_checked_before_the_first_one_starts(
     assert not (tmp_path / "out").exists()
 
 
+def test_options_of_a_callback_that_is_not_chosen_are_refused(
+    make_job: MakeJob, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=r"callbacks=\[default,perception\] adds it"):
+        train.run(make_job(tmp_path, "+callbacks.perception.metrics={}"))
+
+
 def test_a_stage_of_no_epochs_is_refused(make_job: MakeJob, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"stage second: trainer\.epochs=0 is below 1"):
         train.run(make_job(tmp_path, stages(FIRST, second(epochs=0))))

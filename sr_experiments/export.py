@@ -123,7 +123,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     for name, content in exported.files.items():
         write_atomic(folder / name, content)
     _print(folder, exported.files, checks)
-    print(f"ranges from {', '.join(specs)}; parity on the photo photos:test")
+    print(f"ranges from {', '.join(dict.fromkeys(specs))}; parity on the photo photos:test")
     if target == "ai_benchmark":
         print(
             f"copy {folder / exporting.AI_BENCHMARK} to the folder Download of the phone; in AI "

@@ -248,7 +248,10 @@ def _page(options: Options, words: Sequence[str]) -> None:
 
         (member,) = members
         if not member.finished:
-            raise UserError(f"runs={folders[0]} is {member.summary.get('status', 'damaged')}")
+            status = member.summary.get("status", "damaged")
+            raise UserError(
+                f"runs={folders[0]} is {status}: the command that made it goes on where it was"
+            )
         print(f"written: {write_page(member.folder)}")
         return
     if options.data is not None:

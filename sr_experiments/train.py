@@ -95,7 +95,8 @@ def _open_folder(job: Job) -> RunFolder:
             write_atomic(folder.path / "overrides.yaml", overrides)
     except OSError as error:
         raise UserError(
-            f"paths.output_dir={outputs} cannot be written: {error.strerror or error}"
+            f"paths.output_dir={outputs} cannot be written ({error.strerror or error}); name "
+            "another folder"
         ) from error
     return folder
 

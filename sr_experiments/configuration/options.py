@@ -104,5 +104,5 @@ def result_file(output: str | None, suffixes: tuple[str, ...], *, overwrite: boo
     if path.exists() and not overwrite:
         raise UserError(f"output={path} is there already; add overwrite=true to replace it")
     if any(parent.is_file() for parent in path.parents):
-        raise UserError(f"output={path}: {path.parent} is no folder")
+        raise UserError(f"output={path}: {path.parent} is no folder; name one")
     return path

@@ -59,9 +59,14 @@ def study_words(config: DictConfig, folder: Path) -> Iterator[list[str]]:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
     except Timeout as error:
-        raise UserError(f"{path} is being written by another process") from error
+        raise UserError(
+            f"{path} is being written by another process: wait for it, or add run_name=<another>"
+        ) from error
     except OSError as error:
-        raise UserError(f"{folder} cannot be written: {error.strerror or error}") from error
+        raise UserError(
+            f"{folder} cannot be written ({error.strerror or error}); name another folder with "
+            "paths.output_dir=..."
+        ) from error
     try:
         for file in _files(path):
             file.unlink(missing_ok=True)

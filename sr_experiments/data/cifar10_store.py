@@ -128,7 +128,7 @@ def _batches(folder: Path, part: str) -> tuple[np.ndarray, np.ndarray]:
     try:  # torchvision compares checksums before it unpickles anything
         found = CIFAR10(str(folder.parent), train=part == "train")
     except (RuntimeError, OSError) as error:
-        raise UserError(f"{folder} is damaged or not complete: {error}") from error
+        raise UserError(f"{folder} is damaged or not complete ({error}); unpack it anew") from error
     return found.data, np.asarray(found.targets, dtype=np.int64)
 
 
@@ -152,7 +152,9 @@ def _members(file: Path, part: str) -> Iterator[tuple[str, int]]:
         with zipfile.ZipFile(file) as archive:
             names = archive.namelist()
     except zipfile.BadZipFile as error:
-        raise UserError(f"{file} is no zip file, or a damaged one: {error}") from error
+        raise UserError(
+            f"{file} is no zip file, or a damaged one ({error}); get it again"
+        ) from error
     for name in names:
         match = MEMBER.search(name)
         if match is None or match["part"] != part:
@@ -169,7 +171,7 @@ def _decoded(archive: zipfile.ZipFile, file: Path, name: str) -> np.ndarray:
         with Image.open(io.BytesIO(archive.read(name))) as picture:
             pixels = np.asarray(picture.convert("RGB"))
     except (UnidentifiedImageError, OSError, zipfile.BadZipFile) as error:
-        raise UserError(f"{file}: {name} cannot be decoded: {error}") from error
+        raise UserError(f"{file}: {name} cannot be decoded ({error}); get it again") from error
     if pixels.shape != (SIZE, SIZE, 3):
         raise UserError(f"{file}: {name} has {pixels.shape[1]}x{pixels.shape[0]} pixels, not 32x32")
     return pixels

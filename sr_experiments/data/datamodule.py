@@ -292,7 +292,9 @@ class SRData:
         self, name: str, files: Sequence[ImageFile], progress: SetProgress | None
     ) -> PackedImages:
         if not files:
-            raise UserError(f"data.{name} names no set")
+            raise UserError(
+                f"data.{name} names no set; name some, such as data.{name}=[photos:train]"
+            )
         report = None if progress is None else _named(name, progress)
         return packed(files, self.scale, self.cache_dir, report)
 

@@ -75,7 +75,10 @@ class ResumingDownloader:
                 if self._here() == 0:
                     problem = f"cannot be reached ({type(error).__name__}); is there a network?"
             except OSError as error:
-                raise UserError(f"{self.part} cannot be written ({error})") from error
+                raise UserError(
+                    f"{self.part} cannot be written ({error}); name another folder with "
+                    "paths.cache_dir=... (or SR_CACHE_DIR)"
+                ) from error
             if problem is None:
                 break
             fruitless = 0 if self._here() > before else fruitless + 1
@@ -111,7 +114,10 @@ class ResumingDownloader:
             if status == HTTPStatus.TOO_MANY_REQUESTS or status >= 500:
                 return f"the server answers {status}"
             if not response.ok:
-                raise UserError(f"{url}: the server answers {status}")
+                raise UserError(
+                    f"{url}: the server answers {status}; get the file elsewhere and put it here: "
+                    f"{self.part.with_suffix('')}"
+                )
             if status != HTTPStatus.PARTIAL_CONTENT:
                 here = 0  # it knows no ranges, or has another version by now
             elif _content_range(response, r"bytes (\d+)-") != here:

@@ -234,7 +234,7 @@ def _folder(root: Path | None, split: str | None) -> list[ImageFile]:
     if own is not None and (split != "train" or parts["val"] is not None):
         return _below(own)
     if split == "test":
-        raise UserError(f"data.root={root} has no folder test/")
+        raise UserError(f"data.root={root} has no folder test/ with pictures to test on")
     if parts["train"] is None and (parts["val"] or parts["test"]) is not None:
         raise UserError(f"data.root={root} has folders val/ or test/, and so needs train/ too")
     files = _below(parts["train"] or root)

@@ -224,4 +224,4 @@ class LabelledData:
 
 def _read_header(path: Path) -> None:
     if min(image_size(path)) < 1:
-        raise UserError(f"{path} is empty")
+        raise UserError(f"{path} has no pixels; remove it")

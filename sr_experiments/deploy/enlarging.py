@@ -118,6 +118,6 @@ def enlarge(
         canvas.save()
     except MemoryError as error:
         raise UserError(
-            f"{source}: enlarged, it does not fit into this machine's memory"
+            f"{source}: enlarged, it does not fit into this machine's memory; cut it into parts"
         ) from error
     return pieces == 1 or runtime.radius is not None

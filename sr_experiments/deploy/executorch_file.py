@@ -46,7 +46,10 @@ def executorch_model(network: Graph | QuantizedGraph, height: int, width: int) -
     module: nn.Module
     if isinstance(network, QuantizedGraph):
         if network.wide:
-            raise UserError("ExecuTorch's XNNPACK has no int16 activations")
+            raise UserError(
+                "target=executorch: its XNNPACK has no int16 activations; train with "
+                "quantization=ptq, or leave target= out"
+            )
         from torch.ao.quantization.fx import _decomposed  # noqa: F401  # the pairs of operators
 
         module = _Quantized(network)

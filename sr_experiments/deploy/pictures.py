@@ -63,7 +63,9 @@ def read_picture(path: Path) -> Picture:
     with opened(path) as image:
         frames = getattr(image, "n_frames", 1)
         if frames > 1 and image.format != "MPO":  # phones store a preview as a second frame
-            raise UserError(f"{path}: has {frames} frames; only still images are enlarged")
+            raise UserError(
+                f"{path}: has {frames} frames; enlarge a single one, or make it a video (.mp4)"
+            )
         if image.mode in ("I", "F", "LAB"):
             raise UserError(f"{path}: pixels of kind {image.mode}; convert it to 8 or 16 bits RGB")
         image.load()

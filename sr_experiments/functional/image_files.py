@@ -32,12 +32,16 @@ def opened(path: Path) -> Iterator[Image.Image]:
     except UserError:
         raise
     except Image.DecompressionBombError as error:
-        raise UserError(f"{path}: refused, too large to be a photo ({error})") from error
+        raise UserError(
+            f"{path}: refused, too large to be a photo; cut it into parts ({error})"
+        ) from error
     except FileNotFoundError as error:
         raise UserError(f"{path}: there is no such file") from error
     except (OSError, SyntaxError, ValueError, EOFError, IndexError, MemoryError) as error:
         reason = "it is empty" if path.is_file() and path.stat().st_size == 0 else str(error)
-        raise UserError(f"{path}: cannot be read as an image ({reason})") from error
+        raise UserError(
+            f"{path}: cannot be read as an image ({reason}); save it anew, or remove it"
+        ) from error
 
 
 def exif_of(image: Image.Image) -> Image.Exif:

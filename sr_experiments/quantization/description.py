@@ -54,8 +54,12 @@ def described(
         per_channel = bool(values["per_channel"])
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         raise UserError(
-            f"the trained ranges beside the weights are damaged ({type(error).__name__}: {error})"
+            f"the trained ranges beside the weights are damaged ({type(error).__name__}: {error}); "
+            "add trained_ranges=false to measure new ones"
         ) from error
     if activations.keys() != {node.name for node in graph.nodes}:
-        raise UserError("the trained ranges belong to another network than the weights beside them")
+        raise UserError(
+            "the trained ranges belong to another network than the weights beside them; add "
+            "trained_ranges=false to measure new ones"
+        )
     return QuantizedGraph(graph, activations, per_channel, input_type, output_type, kernels)

@@ -48,7 +48,8 @@ class KernelRange(nn.Module):
         ranges = [self._range(kernel.read()) for kernel in trained_kernels(network)]
         if not ranges:
             raise UserError(
-                f"task.regularizers.kernel_range: {type(network).__name__} has no kernel to train"
+                f"task.regularizers.kernel_range: {type(network).__name__} has no kernel to "
+                "train; leave the regulariser out"
             )
         return self.weight * torch.stack(ranges).sum()
 

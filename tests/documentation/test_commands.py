@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from sr_experiments.configuration.application import quote_path
+from sr_experiments.configuration import report_options
 from sr_experiments.configuration.compose import check
 from sr_experiments.configuration.locations import groups, sweep_dir
 from sr_experiments.configuration.stages import plan
@@ -72,7 +73,7 @@ def check_verb(module: str, words: list[str]) -> None:
         return
     options = parse_verb(verb.Options, words)
     if module.endswith(".report"):
-        verb._check(options)
+        report_options.check(options)
     if module.endswith(".prepare"):
         root = ["data.root=placeholder"] if options.data == "folder" else []
         check([f"data={options.data}", f"scale={options.scale}", *root])

@@ -11,10 +11,10 @@ from PIL.Image import Image
 from sr_experiments.errors import UserError
 from sr_experiments.reporting.image_scores import ImageScores, read_scores
 from sr_experiments.reporting.panels import read_panels
-from sr_experiments.reporting.run_folder import EARLIER, RunFolder
+from sr_experiments.reporting.run_folder import RunFolder
+from sr_experiments.reporting.run_paths import SUMMARY, run_paths
 
 Panels = Mapping[tuple[str, str], Sequence[Image]]
-SUMMARY = "summary.json"
 UNREAD = "unknown"
 
 
@@ -66,20 +66,7 @@ def gather(folders: Sequence[str]) -> list[Member]:
     Raises:
         UserError: A folder is not there, or holds no run.
     """
-    paths: list[Path] = []
-    for name in folders:
-        folder = Path(name).expanduser()
-        if not folder.is_dir():
-            raise UserError(f"runs={name}: there is no such folder")
-        found = sorted(
-            path.parent.resolve()
-            for path in folder.rglob(SUMMARY)
-            if EARLIER not in path.relative_to(folder).parts
-        )
-        if not found:
-            raise UserError(f"runs={name}: no run in it, that is no {SUMMARY}")
-        paths += found
-    paths = list(dict.fromkeys(paths))
+    paths = [path.resolve() for path in run_paths(folders)]
     return [read(path, label) for path, label in zip(paths, short_names(paths), strict=True)]
 
 

@@ -9,11 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sr_experiments.errors import UserError
 from sr_experiments.reporting.run_folder import RunFolder
+from sr_experiments.reporting.run_paths import run_paths
 from sr_experiments.reporting.tables.measured import Entry
-
-SUMMARY = "summary.json"
 
 
 @dataclass(frozen=True)
@@ -84,20 +82,13 @@ def find_runs(folders: Sequence[str]) -> tuple[list[TrainedRun], dict[str, str]]
     """
     runs: list[TrainedRun] = []
     unfinished: dict[str, str] = {}
-    for name in folders:
-        folder = Path(name).expanduser()
-        if not folder.is_dir():
-            raise UserError(f"runs={name}: there is no such folder")
-        found = [path.parent for path in sorted(folder.rglob(SUMMARY))]
-        if not found:
-            raise UserError(f"runs={name}: no run in it, that is no {SUMMARY}")
-        for path in found:
-            summary = RunFolder(path).summary()
-            if summary.get("status") != "finished" or not {"model", "scale"} <= summary.keys():
-                unfinished[str(path)] = str(summary.get("status", "damaged"))
-                continue
-            config = RunFolder(path).config()
-            runs.append(TrainedRun(path, summary["model"], summary["scale"], summary, config))
+    for path in run_paths(folders):
+        summary = RunFolder(path).summary()
+        if summary.get("status") != "finished" or not {"model", "scale"} <= summary.keys():
+            unfinished[str(path)] = str(summary.get("status", "damaged"))
+            continue
+        config = RunFolder(path).config()
+        runs.append(TrainedRun(path, summary["model"], summary["scale"], summary, config))
     return runs, unfinished
 
 
@@ -111,16 +102,12 @@ def find_kind(
         kind: ``kind`` of the summaries.
 
     Raises:
-        UserError: A folder is not there.
+        UserError: A folder is not there, or holds no run.
     """
-    for name in folders:
-        folder = Path(name).expanduser()
-        if not folder.is_dir():
-            raise UserError(f"runs={name}: there is no such folder")
-        for path in sorted(file.parent for file in folder.rglob(SUMMARY)):
-            summary = RunFolder(path).summary()
-            if summary.get("status") == "finished" and summary.get("kind") == kind:
-                yield path, summary, RunFolder(path).config()
+    for path in run_paths(folders):
+        summary = RunFolder(path).summary()
+        if summary.get("status") == "finished" and summary.get("kind") == kind:
+            yield path, summary, RunFolder(path).config()
 
 
 def pick(runs: Sequence[TrainedRun], entry: Entry, scale: int) -> TrainedRun | None:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from sr_experiments.configuration.application import quote_path
 from sr_experiments.configuration import report_options
+from sr_experiments.configuration.application import quote_path
 from sr_experiments.configuration.compose import check
 from sr_experiments.configuration.locations import groups, sweep_dir
 from sr_experiments.configuration.stages import plan

@@ -24,7 +24,7 @@ from sr_experiments.files import write_atomic
 from sr_experiments.functional.resize import upscale
 from sr_experiments.metrics import psnr_rgb
 from sr_experiments.models import load_model
-from sr_experiments.reporting.strips import strip
+from sr_experiments.reporting.strips import common_size, strip
 from sr_experiments.reporting.tables.trained import TrainedRun
 
 CROP = 96  # high-res pixels, shown at SHOWN
@@ -115,8 +115,7 @@ def false_colours(
         scale: Enlargement.
     """
     for name, low_res, high_res in pairs:
-        height, width = (side * scale for side in low_res.shape[1:])
-        height, width = min(height, high_res.shape[1]), min(width, high_res.shape[2])
+        height, width = common_size(low_res, high_res, scale)
         original = high_res[:, :height, :width]
         pictures = {
             caption: predict_image(runtime, low_res)[:, :height, :width]

@@ -9,7 +9,7 @@ from sr_experiments.deploy.torch_runtime import TorchRuntime
 from sr_experiments.metrics import psnr_y
 from sr_experiments.models import load_model
 from sr_experiments.reporting.false_colours import WEIGHTS, Crops
-from sr_experiments.reporting.strips import busiest_crop, strip
+from sr_experiments.reporting.strips import busiest_crop, common_size, strip
 from sr_experiments.reporting.tables.trained import TrainedRun
 
 CROP = 132  # high-res pixels, shown twice as large
@@ -41,10 +41,7 @@ def side_by_side(
         A strip for each picture; its ``fault`` is the error of the worst network, -PSNR in dB.
     """
     for name, low_res, high_res in pairs:
-        height, width = (
-            min(side * scale, known)
-            for side, known in zip(low_res.shape[1:], high_res.shape[1:], strict=True)
-        )
+        height, width = common_size(low_res, high_res, scale)
         original = high_res[:, :height, :width]
         size = min(CROP, height, width) // scale * scale
         y, x = busiest_crop(original, size, scale)

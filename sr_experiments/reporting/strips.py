@@ -37,6 +37,21 @@ def busiest_crop(image: Tensor, size: int, step: int) -> tuple[int, int]:
     return row * step, column * step
 
 
+def common_size(low_res: Tensor, high_res: Tensor, scale: int) -> tuple[int, int]:
+    """Height and width that an enlarged picture has in common with its original.
+
+    Args:
+        low_res: (3, H, W).
+        high_res: (3, H', W'); more than ``scale`` times that, or less where it was cut.
+        scale: Enlargement.
+    """
+    height, width = (
+        min(side * scale, known)
+        for side, known in zip(low_res.shape[1:], high_res.shape[1:], strict=True)
+    )
+    return height, width
+
+
 def strip(panels: Mapping[str, Tensor], size: int = 256) -> Image.Image:
     """Panels side by side at one size, each under its caption.
 

@@ -5,7 +5,7 @@ are given, on whatever these were trained on.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, stdev
@@ -13,7 +13,7 @@ from typing import Any
 
 from sr_experiments.reporting.classification.page import CLASSIFICATION
 from sr_experiments.reporting.tables.table import PAGE_ONLY, Column, Row, Table
-from sr_experiments.reporting.tables.trained import find_kind
+from sr_experiments.reporting.tables.trained import FinishedRun, find_kind
 
 KAGGLE = "glasses"  # the paper's data, as an option of ``data``
 FACES = (KAGGLE, "gan_faces")
@@ -69,19 +69,8 @@ TITLES = {
 }
 
 
-@dataclass(frozen=True)
-class Run:
-    """A finished run of a classifier.
-
-    Attributes:
-        path: Its folder.
-        summary: Content of ``summary.json``.
-        config: Content of ``config.yaml``.
-    """
-
-    path: Path
-    summary: Mapping[str, Any]
-    config: Mapping[str, Any]
+class Run(FinishedRun):
+    """Of a classifier."""
 
     @property
     def study(self) -> str:

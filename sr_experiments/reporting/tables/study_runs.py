@@ -2,12 +2,10 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from sr_experiments.reporting.run_folder import RunFolder
-from sr_experiments.reporting.tables.trained import find_kind
+from sr_experiments.reporting.tables.trained import FinishedRun, find_kind
 from sr_experiments.studies.page import GRADIENT_STUDY
 
 __all__ = ["StudyRun", "alike", "find_studies"]
@@ -16,19 +14,8 @@ SEEDED = (("seed",), ("data", "seed"), ("task", "seed"), ("task", "metric", "see
 ELSEWHERE = ("paths", "logger", "run_name", "resume")  # where a run is, not what it is
 
 
-@dataclass(frozen=True)
-class StudyRun:
-    """A finished study.
-
-    Attributes:
-        path: Its folder.
-        summary: Content of ``summary.json``.
-        config: Content of ``config.yaml``.
-    """
-
-    path: Path
-    summary: Mapping[str, Any]
-    config: Mapping[str, Any]
+class StudyRun(FinishedRun):
+    """Of the mini-batches."""
 
     @property
     def study(self) -> Mapping[str, Any]:

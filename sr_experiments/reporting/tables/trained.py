@@ -15,22 +15,32 @@ from sr_experiments.reporting.tables.measured import Entry
 
 
 @dataclass(frozen=True)
-class TrainedRun:
-    """A finished run.
+class FinishedRun:
+    """A run that came to its end.
 
     Attributes:
         path: Its folder.
-        model: Option of ``conf/model``.
-        scale: Enlargement.
         summary: Content of ``summary.json``.
         config: Content of ``config.yaml``.
     """
 
     path: Path
-    model: str
-    scale: int
     summary: Mapping[str, Any]
     config: Mapping[str, Any]
+
+
+class TrainedRun(FinishedRun):
+    """Of a network that enlarges."""
+
+    @property
+    def model(self) -> str:
+        """Option of ``conf/model``."""
+        return str(self.summary["model"])
+
+    @property
+    def scale(self) -> int:
+        """Enlargement."""
+        return int(self.summary["scale"])
 
     def score(self, set_name: str, metric: str) -> tuple[float | None, bool]:
         """A metric on a test set, and whether it is of the INT8 file (else of FP32)."""
@@ -87,8 +97,7 @@ def find_runs(folders: Sequence[str]) -> tuple[list[TrainedRun], dict[str, str]]
         if summary.get("status") != "finished" or not {"model", "scale"} <= summary.keys():
             unfinished[str(path)] = str(summary.get("status", "damaged"))
             continue
-        config = RunFolder(path).config()
-        runs.append(TrainedRun(path, summary["model"], summary["scale"], summary, config))
+        runs.append(TrainedRun(path, summary, RunFolder(path).config()))
     return runs, unfinished
 
 

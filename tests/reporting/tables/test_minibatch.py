@@ -1,4 +1,5 @@
 import csv
+import json
 from pathlib import Path
 from statistics import stdev
 from typing import Any
@@ -119,6 +120,10 @@ def test_a_policy_in_words_has_its_phases_and_conditions() -> None:
 
 @pytest.mark.parametrize("table", ["minibatch", "minibatch_policies"])
 def test_a_folder_without_such_runs_is_refused(table: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no run in it"):
+        main([f"table={table}", f"runs={tmp_path}", f"output={tmp_path}"])
+    another = {"status": "finished", "kind": "regression"}
+    (tmp_path / "summary.json").write_text(json.dumps(another), encoding="utf-8")
     with pytest.raises(UserError, match=f"sweep={table} has some"):
         main([f"table={table}", f"runs={tmp_path}", f"output={tmp_path}"])
     with pytest.raises(UserError, match="no such folder"):

@@ -20,7 +20,7 @@ def run(model: str, scale: int = 4, **summary: Any) -> TrainedRun:
     tests = {
         "set5": {"bicubic": SCORES, "fp32": SCORES, "int8": SCORES | {"psnr_y": 28.75}},
     }
-    return TrainedRun(Path(model), model, scale, {"test": tests} | summary, {})
+    return TrainedRun(Path(model), {"model": model, "scale": scale, "test": tests} | summary, {})
 
 
 def test_table_2_has_every_printed_figure_and_each_run_below_its_own() -> None:

@@ -145,6 +145,14 @@ SOURCES: dict[str, Source] = {
         "the 200 training photos of BSDS300 (Martin et al., 2001)",
         {"train": Split(200, ("BSDS200", "BSDS300/images/train", "images/train"), _BSDS300)},
     ),
+    "photos2k": Source(
+        "37 desktop backgrounds with a long side of 2040 pixels, as large as DIV2K's photos",
+        {"train": Split(37, ("Photos2K",))},
+        by_hand="nobody publishes Photos2K as an archive: it is 37 photos of the Debian packages "
+        "lomiri-wallpapers, mate-backgrounds and plasma-workspace-wallpapers, scaled to a long "
+        "side of 2040 pixels; put yours into Photos2K/ of the data folder, or train on any folder "
+        "with data=folder data.root=...",
+    ),
     "set5": Source(
         "5 images (Bevilacqua et al., 2012)",
         {"test": Split(5, _test_folders("Set5"), _benchmark("Set5"))},

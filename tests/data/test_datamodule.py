@@ -173,7 +173,13 @@ def test_calibration_crops_are_fixed_and_plain(packed_photos: Path) -> None:
     )  # the smallest photo
 
 
-SMALL_PHOTOS = ("t91", "t91_general100", "t91_bsds200", "t91_general100_bsds200")
+SMALL_PHOTOS = (
+    "t91",
+    "t91_general100",
+    "t91_bsds200",
+    "t91_general100_bsds200",
+    "t91_general100_bsds200_photos2k",
+)
 
 
 def of_pairs(name: str) -> bool:

@@ -4,13 +4,15 @@
 
 The same network, loss, optimiser and crops in every row:
 
-- ``DataLoader``: a Dataset of PNG files, one random crop of each, uint8 crops, 2 persistent
-  workers with prefetch, and eager PyTorch on contiguous float32 tensors;
+- ``DataLoader``: see ``loaders.py``, and eager PyTorch on contiguous float32 tensors; each with
+  every number of torch's threads, because they and the workers share the cores;
 - ``sampler``: this package's batches and step, float32, with channels last or not;
-- ``bf16``: the same with bf16 layers; with ``compile=true`` also compiled.
+- ``bf16``: the same with bf16 layers; with ``compile=true`` also compiled; ``in line``: without
+  the thread that makes the next batch meanwhile.
 
-Rivals take turns, each for a few seconds; medians and ranges of the turns are shown. Quote
-ratios: the machine is whatever it is.
+Rivals take turns, each for a few seconds, and the workers of one do not live on into the turn of
+another. Medians and ranges of the turns are shown; ``times`` counts in the fastest DataLoader of
+whole PNG files. Quote ratios: the machine is whatever it is.
 """
 
 import json
@@ -18,30 +20,31 @@ import platform
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-import numpy as np
 import torch
-from crops import decode, turned_crops
+from ceilings import copying, counted, gemm
 from hydra.utils import instantiate
-from PIL import Image
+from loaders import TILE, WORKERS, CropsOfFiles, opened, written
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
 
 from sr_experiments.configuration.compose import compose
 from sr_experiments.configuration.options import CACHE_DIR, DATA_DIR
 from sr_experiments.configuration.verbs import compose_data, parse, run_verb
-from sr_experiments.data import SRData, find_images, packed
+from sr_experiments.data import SRData
 from sr_experiments.losses import Charbonnier
 from sr_experiments.reporting.environment import describe
 
-WORKERS = 2
-WARM = 5  # steps before a clock runs
-GEMM = 1024  # side of the matrices that the ceiling of arithmetic is measured on
-COPY = 64  # MiB, of what is copied for the ceiling of memory
+SCHEMA = 2
+WARM = 3  # steps of each turn before its clock runs
+PLAIN = "DataLoader of PNG"
+
+Batch = tuple[Tensor, Tensor]
+Draw = Callable[[], Batch]
 
 
 @dataclass
@@ -55,7 +58,8 @@ class Options:
     seconds    length of a turn
     compile    also compile the step
     batches    further batch sizes, and
-    patches    further patches, each with the sampler alone
+    patches    further patches, and
+    copies     sets of so many times the photos, each with the sampler alone
     output     a JSON file for the results; its PNG is the plot
     """
 
@@ -67,6 +71,7 @@ class Options:
     compile: bool = False
     batches: list[int] = field(default_factory=lambda: [4, 64])
     patches: list[int] = field(default_factory=lambda: [16, 64])
+    copies: list[int] = field(default_factory=lambda: [10, 40])
     output: str | None = None
     data_dir: str | None = DATA_DIR
     cache_dir: str | None = CACHE_DIR
@@ -74,11 +79,23 @@ class Options:
 
 @dataclass
 class Row:
-    """One rival: steps per second, and the share of time that it waited for batches."""
+    """One rival: steps per second, and the share of time that it waited for batches.
+
+    Attributes:
+        name: What it does.
+        kind: ``loader``, ``sampler``, or ``batch``, ``patch``, ``set``: what else it varies.
+        threads: Of torch.
+        batch: Crops.
+        patch: Side of the low-res ones.
+        images: In the set.
+    """
 
     name: str
+    kind: str
+    threads: int
     batch: int
     patch: int
+    images: int
     steps_per_second: float
     lowest: float
     highest: float
@@ -108,51 +125,13 @@ class Results:
 def check(results: dict[str, Any]) -> Results:
     """Results as they are read back; a key too many or too few, or a wrong number, fails."""
     made = Results(**{**results, "rows": [Row(**row) for row in results["rows"]]})
-    assert made.schema_version == 1
+    assert made.schema_version == SCHEMA
     for row in made.rows:
         assert row.lowest <= row.steps_per_second <= row.highest
         assert 0 <= row.share_in_data <= 1
+        assert min(row.threads, row.batch, row.patch, row.images) >= 1
+        assert row.kind in ("loader", "sampler", "batch", "patch", "set")
     return made
-
-
-class CropsOfFiles(Dataset[tuple[Tensor, Tensor]]):
-    """One random crop, turned at random, of a random image, which is read for it."""
-
-    def __init__(self, pairs: list[tuple[Path, Path]], data: SRData) -> None:
-        self.pairs, self.data = pairs, data
-
-    def __len__(self) -> int:
-        return 1 << 30
-
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        random = np.random.default_rng([self.data.seed, index])
-        low, high = map(decode, self.pairs[int(random.integers(len(self.pairs)))])
-        return turned_crops(low, high, self.data.patch, self.data.scale, random)
-
-
-def loaded(data: SRData, folder: Path) -> Iterator[tuple[Tensor, Tensor]]:
-    """Batches of a DataLoader over PNG files, as float32 in [0, 1]."""
-    files = [
-        file
-        for spec in data.train
-        for file in find_images(spec, data.data_dir, data.cache_dir, data.root)
-    ]
-    store = packed(files, data.scale, data.cache_dir)
-    pairs = []
-    for index in range(len(files)):
-        pair = folder / f"{index}-low.png", folder / f"{index}-high.png"
-        for path, image in zip(pair, (store.low_res(index), store.high_res(index)), strict=True):
-            Image.fromarray(image.permute(1, 2, 0).numpy()).save(path)
-        pairs.append(pair)
-    loader = DataLoader(
-        CropsOfFiles(pairs, data),
-        data.batch_size,
-        num_workers=WORKERS,
-        persistent_workers=True,
-        prefetch_factor=4,
-    )
-    for low_res, high_res in loader:
-        yield low_res.float().div_(255), high_res.float().div_(255)
 
 
 @dataclass
@@ -160,8 +139,10 @@ class Rival:
     """A loop: where its batches come from and what it does with one."""
 
     name: str
+    kind: str
+    threads: int
     data: SRData
-    draw: Callable[[], tuple[Tensor, Tensor]]
+    open: Callable[[], AbstractContextManager[Draw]]
     step: Callable[[Tensor, Tensor], Tensor]
     rates: list[float] = field(default_factory=list)
     shares: list[float] = field(default_factory=list)
@@ -169,35 +150,39 @@ class Rival:
 
     def turn(self, seconds: float) -> None:
         """Train for so long."""
-        start = time.perf_counter()
-        steps, drawing = 0, 0.0
-        while time.perf_counter() - start < seconds or steps == 0:
-            begun = time.perf_counter()
-            batch = self.draw()
-            drawing += time.perf_counter() - begun
-            self.loss = float(self.step(*batch))
-            steps += 1
-        took = time.perf_counter() - start
+        torch.set_num_threads(self.threads)
+        with self.open() as draw:
+            for _ in range(WARM):
+                self.step(*draw())
+            start = time.perf_counter()
+            steps, drawing = 0, 0.0
+            while time.perf_counter() - start < seconds or steps == 0:
+                begun = time.perf_counter()
+                batch = draw()
+                drawing += time.perf_counter() - begun
+                self.loss = float(self.step(*batch))
+                steps += 1
+            took = time.perf_counter() - start
         self.rates.append(steps / took)
         self.shares.append(drawing / took)
 
     def row(self) -> Row:
         """Medians of the turns."""
-        rate, batch = median(self.rates), self.data.batch_size
+        rate, data = median(self.rates), self.data
         return Row(
-            self.name, batch, self.data.patch, rate, min(self.rates), max(self.rates),
-            rate * batch, median(self.shares), self.loss,
+            self.name, self.kind, self.threads, data.batch_size, data.patch, data.sizes()["train"],
+            rate, min(self.rates), max(self.rates), rate * data.batch_size, median(self.shares),
+            self.loss,
         )  # fmt: skip
 
 
 def stepper(
-    options: Options, *, channels_last: bool, bf16: bool, compiled: bool = False
+    options: Options, *, channels_last: bool = False, bf16: bool = False, compiled: bool = False
 ) -> Callable[[Tensor, Tensor], Tensor]:
     """A step of training on a batch; its loss."""
     torch.manual_seed(1)
     order = torch.channels_last if channels_last else torch.contiguous_format
-    node = compose([f"model={options.model}", f"scale={options.scale}"]).model
-    network: nn.Module = instantiate(node, _convert_="all").to(memory_format=order)
+    network = network_of(options).to(memory_format=order)
     run = torch.compile(network) if compiled else network
     loss_of = Charbonnier()
     optimizer = torch.optim.Adam(network.parameters(), fused=True)
@@ -215,13 +200,26 @@ def stepper(
     return step
 
 
-def sampled(options: Options, name: str, data: SRData, **how: bool) -> Rival:
-    """A rival on the package's own batches."""
+def network_of(options: Options) -> nn.Module:
+    node = compose([f"model={options.model}", f"scale={options.scale}"]).model
+    network: nn.Module = instantiate(node, _convert_="all")
+    return network
+
+
+@contextmanager
+def loaded(dataset: CropsOfFiles) -> Iterator[Draw]:
+    with opened(dataset) as batches:
+        yield lambda: next(batches)
+
+
+@contextmanager
+def sampled(data: SRData, *, ahead: bool = True) -> Iterator[Draw]:
     numbers = iter(range(1 << 30))
-    return Rival(name, data, lambda: data.train_batch(next(numbers)), stepper(options, **how))
+    take = data.train_batch if ahead else lambda number: data.cut(data.draw(number))
+    yield lambda: take(next(numbers))
 
 
-def make_data(options: Options, **values: int) -> SRData:
+def make_data(options: Options, **values: object) -> SRData:
     words = [f"scale={options.scale}", *(f"data.{key}={value}" for key, value in values.items())]
     for key in ("data_dir", "cache_dir"):
         if getattr(options, key) is not None:
@@ -232,54 +230,51 @@ def make_data(options: Options, **values: int) -> SRData:
     return data
 
 
-def best_of(action: Callable[[], object], runs: int = 7) -> float:
-    """Seconds of the fastest run: a ceiling is what the machine can do undisturbed."""
-    action()
-    times = []
-    for _ in range(runs):
-        start = time.perf_counter()
-        action()
-        times.append(time.perf_counter() - start)
-    return min(times)
+def loaders(options: Options, data: SRData, folder: Path) -> list[Rival]:
+    """The loops that people write."""
+    whole = written(data, folder / "whole")
+    kinds = {
+        f"{PLAIN}, {WORKERS} workers": CropsOfFiles(whole, data),
+        f"of PNG tiles of {TILE}": CropsOfFiles(written(data, folder / "tiles", TILE), data),
+        "of decoded photos": CropsOfFiles(whole, data, keep=True),
+    }
+    return [
+        Rival(name, "loader", threads, data, lambda kind=kind: loaded(kind), stepper(options))  # type: ignore[misc]
+        for name, kind in kinds.items()
+        for threads in sorted({1, torch.get_num_threads()})
+    ]
 
 
-def gemm(dtype: torch.dtype) -> float:
-    """Floating-point operations per second of a matrix product."""
-    a, b = (torch.rand(GEMM, GEMM, dtype=dtype) for _ in range(2))
-    return 2 * GEMM**3 / best_of(lambda: a @ b)
+def samplers(options: Options, data: SRData) -> list[Rival]:
+    """This package's loops: what they are made of one by one, then other sizes."""
+    threads = torch.get_num_threads()
+    fastest = {"channels_last": True, "bf16": True}
 
+    def rival(name: str, kind: str, data: SRData, ahead: bool = True, **how: bool) -> Rival:
+        return Rival(
+            name, kind, threads, data, lambda: sampled(data, ahead=ahead), stepper(options, **how)
+        )
 
-def copying() -> float:
-    """Bytes read and written per second."""
-    source = torch.rand(COPY * 2**18)
-    target = torch.empty_like(source)
-    return 2 * COPY * 2**20 / best_of(lambda: target.copy_(source))
-
-
-def counted(options: Options, data: SRData) -> tuple[float, float]:
-    """Operations and bytes of a step, counted over the layers of the network.
-
-    Operations are twice the multiplications of the convolutions: forward, and two more passes of
-    as many for both gradients (one for a layer that reads the picture). Bytes are float32 values
-    of every layer's input and output, read or written once in each of the three passes, and Adam's
-    seven of each parameter: what no cache could save.
-    """
-    node = compose([f"model={options.model}", f"scale={options.scale}"]).model
-    network: nn.Module = instantiate(node, _convert_="all")
-    flop, moved = 0.0, 28.0 * sum(p.numel() for p in network.parameters())
-
-    def seen(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        nonlocal flop, moved
-        passes = 2 if inputs[0].shape[1] == 3 else 3
-        moved += 3 * 4 * (inputs[0].numel() + output.numel())
-        if isinstance(module, nn.Conv2d):
-            flop += passes * 2 * module.weight[0].numel() * output.numel()
-
-    for module in network.modules():
-        if not list(module.children()):
-            module.register_forward_hook(seen)
-    network(torch.rand(data.batch_size, 3, data.patch, data.patch))
-    return flop, moved
+    rivals = [
+        rival("sampler, eager", "sampler", data),
+        rival("sampler, channels-last", "sampler", data, channels_last=True),
+        rival("sampler in line, channels-last bf16", "sampler", data, ahead=False, **fastest),
+        rival("sampler, channels-last bf16", "sampler", data, **fastest),
+    ]
+    if options.compile:
+        name = "sampler, channels-last bf16 compiled"
+        rivals.append(rival(name, "sampler", data, compiled=True, **fastest))
+    for size in options.batches:
+        other = make_data(options, batch_size=size)
+        rivals.append(rival(f"bf16, batch {size}", "batch", other, **fastest))
+    for size in options.patches:
+        other = make_data(options, patch=size)
+        rivals.append(rival(f"bf16, patch {size}", "patch", other, **fastest))
+    for count in options.copies:
+        other = make_data(options, train="[" + ",".join(data.train * count) + "]")
+        images = other.sizes()["train"]
+        rivals.append(rival(f"bf16, set of {images} photos", "set", other, **fastest))
+    return rivals
 
 
 def plotted(results: Results, file: Path) -> None:
@@ -288,57 +283,58 @@ def plotted(results: Results, file: Path) -> None:
     mpl.use("svg" if file.suffix == ".svg" else "agg")
     import matplotlib.pyplot as plt
 
-    main = [row for row in results.rows if row.batch == results.rows[0].batch]
-    main = [row for row in main if row.patch == results.rows[0].patch]
-    figure, axis = plt.subplots(figsize=(7, 0.6 + 0.45 * len(main)), layout="constrained")
+    main = [row for row in results.rows if row.kind in ("loader", "sampler")]
+    sizes = {"batch": "batch", "patch": "patch", "set": "images"}
+    figure = plt.figure(figsize=(8, 3.2 + 0.36 * len(main)), layout="constrained")
+    grid = figure.add_gridspec(2, len(sizes), height_ratios=[0.36 * len(main), 2.4])
+    axis = figure.add_subplot(grid[0, :])
     rates = [row.steps_per_second for row in main]
     spread = [
         [row.steps_per_second - row.lowest for row in main],
         [row.highest - row.steps_per_second for row in main],
     ]
-    axis.barh([row.name for row in main], rates, xerr=spread, color="#4878a8", capsize=3)
+    colours = ["#b0b0b0" if row.kind == "loader" else "#4878a8" for row in main]
+    names = [f"{row.name}, {row.threads} threads" for row in main]
+    axis.barh(names, rates, xerr=spread, color=colours, capsize=3)
     axis.invert_yaxis()
-    axis.set_xlabel(f"steps per second, {results.model}, {results.threads} threads")
+    axis.set_xlabel(f"steps per second, {results.model}, batch {main[0].batch}")
+    usual = next(row for row in main if row.name == "sampler, channels-last bf16")
+    for column, (kind, name) in enumerate(sizes.items()):
+        axis = figure.add_subplot(grid[1, column])
+        rows = [usual, *(row for row in results.rows if row.kind == kind)]
+        points = sorted(
+            (getattr(row, name), 1e-6 * row.images_per_second * row.patch**2) for row in rows
+        )
+        axis.plot(*zip(*points, strict=True), "o-", color="#4878a8")
+        axis.set(
+            xscale="log", xlabel={"images": "photos in the set"}.get(name, name), ylim=(0, None)
+        )
+        axis.set_xticks([at for at, _ in points], [str(at) for at, _ in points], minor=False)
+        axis.minorticks_off()
+        if column == 0:
+            axis.set_ylabel("low-res Mpixel per second")
     figure.savefig(file)
 
 
 def main() -> None:
     options = parse(Options)
     data = make_data(options)
+    threads = torch.get_num_threads()
+    load = float(Path("/proc/loadavg").read_text().split()[0]) if Path("/proc").is_dir() else 0.0
     with tempfile.TemporaryDirectory() as folder:
-        batches = loaded(data, Path(folder))
         rivals = [
-            Rival(
-                f"DataLoader of PNG, {WORKERS} workers, eager",
-                data,
-                lambda: next(batches),
-                stepper(options, channels_last=False, bf16=False),
-            ),
-            sampled(options, "sampler, eager", data, channels_last=False, bf16=False),
-            sampled(options, "sampler, channels-last", data, channels_last=True, bf16=False),
-            sampled(options, "sampler, channels-last bf16", data, channels_last=True, bf16=True),
+            *loaders(options, data, Path(folder)),
+            *samplers(options, data),
         ]
-        if options.compile:
-            how = {"channels_last": True, "bf16": True, "compiled": True}
-            rivals.append(sampled(options, "sampler, channels-last bf16 compiled", data, **how))
-        sizes = [("batch_size", size) for size in options.batches]
-        sizes += [("patch", size) for size in options.patches]
-        for key, size in sizes:
-            other = make_data(options, **{key: size})
-            how = {"channels_last": True, "bf16": True}
-            rivals.append(sampled(options, f"sampler, bf16, {key} {size}", other, **how))
-        for rival in rivals:
-            for _ in range(WARM):
-                rival.step(*rival.draw())
         for _ in range(options.runs):
             for rival in rivals:
                 rival.turn(options.seconds)
-    flop, moved = counted(options, data)
-    load = float(Path("/proc/loadavg").read_text().split()[0]) if Path("/proc").is_dir() else 0.0
-    ceilings = {"float32": gemm(torch.float32), "bfloat16": gemm(torch.bfloat16)}
+    torch.set_num_threads(threads)
+    flop, moved = counted(network_of(options), data.batch_size, data.patch)
+    peaks = {"float32": gemm(torch.float32), "bfloat16": gemm(torch.bfloat16)}
     results = Results(
-        1, options.model, options.data, options.scale, torch.get_num_threads(), load, describe(),
-        flop, moved, ceilings, copying(), [rival.row() for rival in rivals],
+        SCHEMA, options.model, options.data, options.scale, threads, load, describe(), flop, moved,
+        peaks, copying(), [rival.row() for rival in rivals],
     )  # fmt: skip
     show(results)
     if options.output is not None:
@@ -351,7 +347,7 @@ def main() -> None:
 
 def show(results: Results) -> None:
     print(
-        f"{platform.machine()}, {results.threads} threads, load {results.load:.1f}; "
+        f"{platform.machine()}, {results.threads} threads, load before it {results.load:.1f}; "
         f"{results.flop_per_step / 1e9:.2f} GFLOP and {results.bytes_per_step / 1e6:.0f} MB a step"
     )
     for name, rate in results.gemm_flop_per_second.items():
@@ -359,13 +355,15 @@ def show(results: Results) -> None:
         print(f"{name} product: {rate / 1e9:.0f} GFLOP/s, floor {floor:.1f} ms a step")
     floor = 1e3 * results.bytes_per_step / results.copy_bytes_per_second
     print(f"copy: {results.copy_bytes_per_second / 1e9:.1f} GB/s, floor {floor:.1f} ms a step")
-    slowest = results.rows[0].steps_per_second
-    print(f"{'':40}{'steps/s':>9}{'range':>16}{'images/s':>10}{'in data':>9}{'times':>7}")
+    rival = max(row.steps_per_second for row in results.rows if row.name.startswith(PLAIN))
+    head = f"{'':36}{'threads':>8}{'steps/s':>9}{'range':>16}{'images/s':>10}{'in data':>9}"
+    print(f"{head}{'times':>7}")
     for row in results.rows:
         spread = f"{row.lowest:.1f} to {row.highest:.1f}"
         print(
-            f"{row.name:40}{row.steps_per_second:9.1f}{spread:>16}{row.images_per_second:10.0f}"
-            f"{row.share_in_data:9.1%}{row.steps_per_second / slowest:7.2f}"
+            f"{row.name:36}{row.threads:8}{row.steps_per_second:9.1f}{spread:>16}"
+            f"{row.images_per_second:10.0f}{row.share_in_data:9.1%}"
+            f"{row.steps_per_second / rival:7.2f}"
         )
 
 

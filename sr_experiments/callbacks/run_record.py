@@ -50,6 +50,8 @@ class RunRecord(pl.Callback):
         would be written under epochs that it does not belong to.
         """
         self.started = time.perf_counter()
+        assert isinstance(pl_module, Task)
+        pl_module.waited = 0.0
         trainer.callback_metrics.clear()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -69,6 +71,8 @@ class RunRecord(pl.Callback):
                 for index, rate in enumerate(rates)
             }
         row["time/epoch"] = time.perf_counter() - self.started
+        if pl_module.waited > 0:
+            row["time/data"] = pl_module.waited
         axes = {name: row.pop(name) for name in ("epoch", "iteration")}
         self.folder.append_metrics({**axes, "stage": self.stage, **row})
         for logger in self.loggers:

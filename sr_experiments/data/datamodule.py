@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sr_experiments.data.ahead import Ahead
 from sr_experiments.data.degradation import Degradation
 from sr_experiments.data.finding import ImageFile, find_images, set_name
 from sr_experiments.data.sampler import Draw, PatchSampler
@@ -80,6 +81,7 @@ class SRData:
         self.seed = seed
         self.missing: dict[str, str] = {}
         self._sampler: PatchSampler | None = None
+        self._ahead: Ahead[tuple[Tensor, Tensor]] | None = None
         self._train_store: PackedImages | None = None
         self._val_pairs: Pairs | None = None
         self._test_sets: dict[str, Pairs] | None = None
@@ -87,7 +89,7 @@ class SRData:
 
     def __getstate__(self) -> dict[str, Any]:
         """Another process opens the packed sets by itself."""
-        opened = ("_sampler", "_train_store", "_val_pairs", "_test_sets")
+        opened = ("_sampler", "_ahead", "_train_store", "_val_pairs", "_test_sets")
         return self.__dict__ | dict.fromkeys(opened)
 
     def check(self) -> None:
@@ -152,9 +154,21 @@ class SRData:
             channel_shuffle=self.channel_shuffle,
             device=device,
         )
+        self._ahead = None
 
     def train_batch(self, iteration: int) -> tuple[Tensor, Tensor]:
-        """Batch ``iteration``, a pure function of the seed and it; see `PatchSampler`."""
+        """Batch ``iteration``, a pure function of the seed and it; see `PatchSampler`.
+
+        Where batches are on the CPU and asked for in turn, the next one is made meanwhile. A GPU
+        cuts them itself, and its queue already keeps this off the way.
+        """
+        if self._sampling().device.type != "cpu":
+            return self._batch(iteration)
+        if self._ahead is None:
+            self._ahead = Ahead(self._batch)
+        return self._ahead(iteration)
+
+    def _batch(self, iteration: int) -> tuple[Tensor, Tensor]:
         low_res, high_res = self._sampling()(iteration)
         return self.degradation(low_res, self.seed, iteration), high_res
 

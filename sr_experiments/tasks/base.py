@@ -248,7 +248,8 @@ class SuperResolutionTask(ScheduledTask):
         Args:
             whole: All of it, not this process's part.
         """
-        low_res, high_res = self.data.train_batch(self.iteration)
+        with self.waiting():
+            low_res, high_res = self.data.train_batch(self.iteration)
         if not whole:
             low_res, high_res = share(low_res), share(high_res)
         return (

@@ -136,7 +136,8 @@ class ClassificationTask(ScheduledTask):
 
     def training_step(self, index: int, batch_idx: int) -> Tensor:
         """One optimiser step on the batch of this iteration; the entry ``index`` is unused."""
-        images, labels = self.data.train_batch(self.iteration)
+        with self.waiting():
+            images, labels = self.data.train_batch(self.iteration)
         labels = labels.to(self.device)
         logits = self(images)
         name = type(self.loss).__name__.lower()

@@ -16,8 +16,10 @@ own hooks while it trains, ``outcome`` when the stage is over and the best weigh
 and ``finish`` after the last stage.
 """
 
+import time
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, ClassVar, Protocol
 
 import lightning.pytorch as pl
@@ -63,6 +65,7 @@ class Task(pl.LightningModule):
         network: What is trained.
         data: Its data set.
         iteration: Data batches trained on so far, those of the run's earlier stages included.
+        waited: Seconds of this epoch in which steps waited for their batches.
     """
 
     metric: ClassVar[str] = "val/psnr"
@@ -72,6 +75,14 @@ class Task(pl.LightningModule):
     network: nn.Module
     data: TrainingData
     iteration: int = 0
+    waited: float = 0.0
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Count what happens within as waiting for a batch."""
+        start = time.perf_counter()
+        yield
+        self.waited += time.perf_counter() - start
 
     @property
     def newest_is_best(self) -> bool:

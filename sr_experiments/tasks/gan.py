@@ -9,7 +9,7 @@ update the scaler of fp16 twice, refuse to clip, and step no schedule.
 """
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -130,6 +130,7 @@ class GANTask(SuperResolutionTask):
         self.automatic_optimization = False
         self.loss = loss
         self.discriminator = discriminator.to(memory_format=self.memory_format)
+        self._judging: Callable[[Tensor], Tensor] | None = None
         self.total_steps, self.warmup = total_steps, warmup
         self.d_steps, self.g_steps, self.accumulate = d_steps, g_steps, accumulate
         self.r1, self.r1_every, self.gradient_clip = r1, r1_every, gradient_clip
@@ -162,6 +163,17 @@ class GANTask(SuperResolutionTask):
                 "with init_from= or an earlier stage, or name quantization.reference=<run folder>"
             )
 
+    def compile_step(self) -> None:
+        """Compile both networks; the gradient penalty needs a second derivative and stays plain."""
+        super().compile_step()
+        self._judging = torch.compile(self.discriminator.forward)
+
+    def judge(self, pictures: Tensor) -> Tensor:
+        """Logits of the discriminator, float32 behind whatever layers, of (N, 3, H, W)."""
+        run = self._judging or self.discriminator
+        logits: Tensor = run(pictures)
+        return logits.float()
+
     def terms(self, low_res: Tensor, high_res: Tensor) -> dict[str, Tensor]:
         """Every term of both networks by name, for preflight.
 
@@ -184,11 +196,11 @@ class GANTask(SuperResolutionTask):
         weight = self.loss.adversarial_weight
         if adversarial and weight > 0:
             with _frozen(self.discriminator):
-                fake = self.discriminator(prediction).float()
+                fake = self.judge(prediction)
                 with torch.no_grad():
                     real = fake
                     if self.loss.adversarial.relative:
-                        real = self.discriminator(high_res).float()
+                        real = self.judge(high_res)
             terms["adversarial"] = weight * self.loss.adversarial.generator(real, fake)
         return terms
 
@@ -196,8 +208,8 @@ class GANTask(SuperResolutionTask):
         self, prediction: Tensor, high_res: Tensor, *, penalise: bool
     ) -> dict[str, Tensor]:
         """What the discriminator minimises the sum of; nothing of it reaches the generator."""
-        real = self.discriminator(high_res).float()
-        fake = self.discriminator(prediction.detach()).float()
+        real = self.judge(high_res)
+        fake = self.judge(prediction.detach())
         loss = self.loss.adversarial
         terms = loss.discriminator(real, fake)
         if penalise:

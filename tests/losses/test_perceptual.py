@@ -70,6 +70,30 @@ def test_gradient_is_that_of_the_layers_and_stays_out_of_the_target(
     assert target.grad is None
 
 
+def test_bf16_layers_of_a_step_are_the_trunks_too_and_hardly_turn_its_gradient(
+    pair: tuple[Tensor, Tensor], vgg11_file: Path
+) -> None:
+    loss = Perceptual(
+        "torchvision/vgg11",
+        ["conv3_2"],
+        distance="mse",
+        weights=str(vgg11_file),
+        normalize=False,
+    )
+    gradients, kinds = [], []
+    for bf16 in (False, True):
+        prediction = pair[0].clone().requires_grad_()
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            kinds.append(loss.features.pair(prediction, pair[1])[0][0].dtype)
+            loss(prediction, pair[1]).backward()
+        assert prediction.grad is not None
+        gradients.append(prediction.grad)
+    exact, coarse = gradients
+    assert kinds == [torch.float32, torch.bfloat16]
+    alike = torch.cosine_similarity(coarse.flatten(), exact.flatten(), dim=0)
+    assert 0.98 < alike < 0.99999
+
+
 def test_swift_srgans_content_loss_runs_on_the_real_trunk(
     pair: tuple[Tensor, Tensor], data_dir: Path
 ) -> None:

@@ -105,6 +105,7 @@ def test_a_run_learns_and_its_folder_says_what_it_found(finished: Path) -> None:
     assert summary["train"]["steps"] == 4 * 6  # a 97th picture alone is no batch
     rows = table(finished / "metrics.csv")
     assert [row["iteration"] for row in rows] == ["6", "12", "18", "24"]
+    assert all(0 < float(row["time/data"]) < float(row["time/epoch"]) for row in rows)
     assert float(rows[-1]["lr/network"]) == pytest.approx(0.02 * 0.96 ** (24 / 100), rel=1e-5)
 
 

@@ -166,6 +166,22 @@ def test_bf16_takes_nearly_the_step_of_float32(make_gan: Make, fit_gan: Fit) -> 
     for name, old in zip(("network", "discriminator"), before, strict=True):
         step, near = (values(getattr(task, name)) - old for task in (exact, coarse))
         assert 0 < (near - step).norm() < 0.1 * step.norm()
+    assert coarse.waited > 0
+
+
+@pytest.mark.filterwarnings("ignore")  # of torch's compiler
+def test_a_compiled_step_moves_both_networks_as_a_plain_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Traced and differentiated as for any backend, and then run as it is: no C++ compiler.
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))
+    plain, compiled = (make(r1=2.0, r1_every=2) for _ in range(2))
+    compiled.compile_step()
+    fit(plain)
+    fit(compiled)
+    for name in ("network", "discriminator"):
+        ours, expected = (values(getattr(task, name)) for task in (compiled, plain))
+        assert torch.allclose(ours, expected, atol=1e-6)
 
 
 def test_a_scaler_that_overflows_skips_both_steps_and_shrinks(make_gan: Make, fit_gan: Fit) -> None:

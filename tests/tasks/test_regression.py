@@ -136,6 +136,7 @@ def test_what_is_measured_every_second_epoch_stands_under_those_epochs_alone(
     rows = RunFolder(run).metrics()
     assert [bool(row["val_int8/psnr"]) for row in rows] == [False, True, False, True]
     assert all(row["val/psnr"] for row in rows)
+    assert all(0 < float(row["time/data"]) < float(row["time/epoch"]) for row in rows)
 
 
 def test_preflight_leaves_the_network_as_it_was(tmp_path: Path) -> None:

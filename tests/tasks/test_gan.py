@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from copy import deepcopy
+from functools import partial
 from typing import Any
 
 import lightning.pytorch as pl
@@ -171,14 +172,14 @@ def test_bf16_takes_nearly_the_step_of_float32(make_gan: Make, fit_gan: Fit) -> 
 
 @pytest.mark.filterwarnings("ignore")  # of torch's compiler
 def test_a_compiled_step_moves_both_networks_as_a_plain_one(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, make_gan: Make, fit_gan: Fit
 ) -> None:
     # Traced and differentiated as for any backend, and then run as it is: no C++ compiler.
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))
-    plain, compiled = (make(r1=2.0, r1_every=2) for _ in range(2))
+    plain, compiled = (make_gan(r1=2.0, r1_every=2) for _ in range(2))
     compiled.compile_step()
-    fit(plain)
-    fit(compiled)
+    fit_gan(plain)
+    fit_gan(compiled)
     for name in ("network", "discriminator"):
         ours, expected = (values(getattr(task, name)) for task in (compiled, plain))
         assert torch.allclose(ours, expected, atol=1e-6)

@@ -215,6 +215,10 @@ def _unknown_key(key: str, overrides: Sequence[str]) -> str:
     if not parent:
         siblings = sorted({*siblings, *groups()})
     named = f"\n  keys of {parent}: " if parent else "\n  root keys and groups: "
-    return f"unknown key {key}{_close(key, siblings or known)}" + (
+    deeper = [name for name in known if name.endswith(f".{key}")]
+    meant = (
+        f"; did you mean {' or '.join(deeper[:3])}?" if deeper else _close(key, siblings or known)
+    )
+    return f"unknown key {key}{meant}" + (
         named + ", ".join(name.rpartition(".")[2] for name in siblings) if siblings else ""
     )

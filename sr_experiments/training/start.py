@@ -127,7 +127,10 @@ def start_from(network: nn.Module, source: Path) -> str:
         raise UserError(f"init_from={source}: {type(network).__name__} cannot start from a file")
     file = source / "model.safetensors" if source.is_dir() else source
     if not file.is_file():
-        raise UserError(f"init_from={source}: there is no {file}")
+        raise UserError(
+            f"init_from={source}: there is no {file}; name a finished run folder or a "
+            "model.safetensors"
+        )
     refusals = []
     for saved in _candidates(source, read_model(file)):
         try:

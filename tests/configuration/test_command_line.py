@@ -58,6 +58,7 @@ def test_a_folder_named_after_overrides_needs_no_quotes(tmp_path: Path) -> None:
     [
         ("model=xlrs", "did you mean xlsr"),
         ("modle=xlsr", "did you mean model"),
+        ("epochs=3", "did you mean trainer.epochs"),
         ("model.clip_ouput=true", "did you mean model.clip_output"),
         ("experiment=xlsr/photo", "did you mean xlsr/photos"),
         ("trainer.epochs=many", "trainer.epochs=many is not a whole number"),

@@ -16,6 +16,9 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 ABANDONED = "Development Status :: 7 - Inactive"
+# Mended and no longer extended; what its authors write instead has no plugins yet, and pages that
+# are made by a hook can move when it has.
+ACCEPTED = ["mkdocs-material"]
 PINNED = re.compile(r"(?P<name>[A-Za-z0-9._-]+)==(?P<version>\S+)")
 
 
@@ -66,6 +69,6 @@ def test_no_pinned_version_is_yanked() -> None:
 
 
 @pytest.mark.network
-def test_no_pinned_project_calls_itself_abandoned() -> None:
+def test_no_pinned_project_calls_itself_abandoned_but_those_that_are_accepted() -> None:
     said = {item["metadata"]["name"]: item["metadata"].get("classifier", []) for item in _report()}
-    assert [name for name, classifiers in said.items() if ABANDONED in classifiers] == []
+    assert [name for name, classifiers in said.items() if ABANDONED in classifiers] == ACCEPTED

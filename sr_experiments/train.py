@@ -1,13 +1,13 @@
 """One training run: preflight, run folder, its stages, shipped files, test, pictures."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch.loggers import Logger
 
-from sr_experiments.callbacks import StoppedError, stopped_by_signals
 from sr_experiments.configuration.stages import Stage
-from sr_experiments.errors import UserError
+from sr_experiments.errors import UserError, of_the_machine
 from sr_experiments.files import write_atomic
 from sr_experiments.models import (
     Classifier,
@@ -20,6 +20,7 @@ from sr_experiments.models import (
 from sr_experiments.reporting.loggers import LoggedRun, closing, log_results, opened
 from sr_experiments.reporting.page import write_page
 from sr_experiments.reporting.run_folder import RunFolder
+from sr_experiments.signals import StoppedError, stopped_by_signals
 from sr_experiments.tasks.distributed import rank, wait_for_all
 from sr_experiments.training.execution import settled
 from sr_experiments.training.fit import fit, told
@@ -27,8 +28,11 @@ from sr_experiments.training.job import Job
 from sr_experiments.training.making import make
 from sr_experiments.training.parts import Parts, build
 from sr_experiments.training.preflight import preflight
+from sr_experiments.training.same_data import check_same_data
 from sr_experiments.training.together import together
 from sr_experiments.training.trainer import device, fix_execution, quiet_lightning
+
+GOES_ON = "the same command goes on from the last checkpoint"
 
 __all__ = ["Job", "preflight", "run"]
 
@@ -71,16 +75,36 @@ def run(job: Job) -> dict[str, Any]:
             summary = _finish(parts, folder, threads)
             log_results(loggers, folder.path)
     except BaseException as error:
-        if isinstance(error, Exception):
-            folder.write_summary({"status": "failed", "reason": str(error) or repr(error)})
-        else:
-            reason = str(error) if isinstance(error, StoppedError) else type(error).__name__
-            folder.write_summary({"status": "interrupted", "reason": reason})
-            print("interrupted; the same command goes on from the last checkpoint")
+        told = _told(error, folder)
+        _record_end(folder, error if told is None else told)
+        if told is not None:
+            raise told from error
         raise
     finally:
         folder.unlock()
     return summary
+
+
+def _told(error: BaseException, folder: RunFolder) -> UserError | None:
+    """What a user is told where the machine's limits ended the run; None for other reasons."""
+    told = of_the_machine(error, folder.path)
+    if told is None:
+        return None
+    smaller = "" if isinstance(error, OSError) else "; lower data.batch_size or data.patch, or"
+    return UserError(f"{told}{smaller or ', and'} {GOES_ON}")
+
+
+def _record_end(folder: RunFolder, error: BaseException) -> None:
+    """Say in the summary how the run ended, where that can be written."""
+    if isinstance(error, Exception):
+        values = {"status": "failed", "reason": str(error) or repr(error)}
+    else:
+        reason = str(error) if isinstance(error, StoppedError) else type(error).__name__
+        values = {"status": "interrupted", "reason": reason}
+        print(f"interrupted; {GOES_ON}")
+    # A full disk keeps its "running", as after a power cut; what ended the run matters more.
+    with suppress(OSError):
+        folder.write_summary(values)
 
 
 def _open_folder(job: Job) -> RunFolder:
@@ -135,6 +159,8 @@ def _train_stage(
         stage = settled(stage, left, folder)
         parts = build(stage, left)
         parts.task.data.setup(device(stage.config.trainer))
+        if rank() == 0:
+            check_same_data(folder, stage.number, parts.task.data)
         if stage.number == 1 and rank() == 0:
             folder.write_summary({"params_training": count_parameters(parts.network)})
         if not stage.single:

@@ -3,7 +3,9 @@
 import io
 import os
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -11,7 +13,20 @@ from PIL import Image
 
 from sr_experiments.data.cifar10_store import CLASSES
 
+if TYPE_CHECKING:
+    from sr_experiments.training.job import Job
+
 ROOT = Path(__file__).resolve().parent.parent
+TINY = [
+    "model=abpn",
+    "model.channels=4",
+    "model.num_blocks=1",
+    "data.batch_size=2",
+    "data.steps_per_epoch=3",
+    "data.test=[]",
+    "trainer.threads=1",
+    "trainer.accelerator=cpu",
+]
 
 
 @pytest.fixture(scope="session")
@@ -41,3 +56,21 @@ def cifar10_zip(tmp_path_factory: pytest.TempPathFactory) -> Path:
                     Image.fromarray(pixels).save(out, "jpeg", quality=95)
                     archive.writestr(f"{part}/{label}/{number:04}.jpg", out.getvalue())
     return file
+
+
+@pytest.fixture(scope="session")
+def make_job(tmp_path_factory: pytest.TempPathFactory) -> "Callable[..., Job]":
+    """A job of a tiny run that writes below a folder; further words as typed."""
+    from sr_experiments.configuration.compose import check_with_choices
+    from sr_experiments.training.job import Job
+
+    cache = tmp_path_factory.getbasetemp() / "cache"
+
+    def make(folder: Path, *words: str) -> "Job":
+        paths = [f"paths.output_dir={folder / 'out'}", f"paths.cache_dir={cache}"]
+        keys = {word.partition("=")[0] for word in words}
+        tiny = [word for word in TINY if word.partition("=")[0] not in keys]
+        overrides = [*tiny, *paths, *words]
+        return Job(*check_with_choices(overrides), overrides)
+
+    return make

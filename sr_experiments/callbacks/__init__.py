@@ -10,7 +10,7 @@ from sr_experiments.callbacks.int8_drop import Int8Drop
 from sr_experiments.callbacks.perception import Perception
 from sr_experiments.callbacks.progress import EpochLines, Progress, progress_callback
 from sr_experiments.callbacks.run_record import RunRecord
-from sr_experiments.callbacks.stopping import StoppedError, Stopping, stopped_by_signals
+from sr_experiments.callbacks.stopping import Stopping
 from sr_experiments.callbacks.weight_clip import WeightClip
 
 __all__ = [
@@ -25,9 +25,7 @@ __all__ = [
     "Perception",
     "Progress",
     "RunRecord",
-    "StoppedError",
     "Stopping",
     "WeightClip",
     "progress_callback",
-    "stopped_by_signals",
 ]

@@ -6,6 +6,7 @@ from typing import Any
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import Checkpoint
 
+from sr_experiments.files import UNFINISHED, replace_durably
 from sr_experiments.functional.random_state import get_random_state, set_random_state
 from sr_experiments.tasks import Task
 
@@ -57,10 +58,10 @@ class Checkpoints(Checkpoint):
         self._save(trainer, self.last)
 
     def _save(self, trainer: pl.Trainer, path: Path) -> None:
-        temporary = path.with_name(f".{path.name}")
+        temporary = path.with_name(f".{path.name}{UNFINISHED}")
         trainer.save_checkpoint(temporary)
         if trainer.is_global_zero:
-            temporary.replace(path)
+            replace_durably(temporary, path)
 
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]

@@ -1,6 +1,5 @@
 """SIGTERM and Ctrl-C: finish the batch, save a checkpoint, end; the same command goes on there.
 
-A cluster sends SIGTERM (SLURM with ``--signal=USR1@60`` also SIGUSR1) some time before it kills.
 Lightning alone would leave at once, with the last epoch's checkpoint and, after SIGTERM, with the
 exit code of success.
 
@@ -12,8 +11,6 @@ means, which schedules may go by, so they are kept here.
 import signal
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
@@ -21,40 +18,10 @@ import lightning.pytorch as pl
 from torch import Tensor
 
 from sr_experiments.callbacks.checkpoints import Checkpoints
+from sr_experiments.signals import SIGNALS, StoppedError
 from sr_experiments.tasks import Task
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 ECHO = 1.0  # seconds; a Ctrl-C in a terminal may come twice, passed on by a sweep
-
-
-class StoppedError(SystemExit):
-    """The run was told to end by a signal; the exit code is the shell's for it."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(128 + number)
-        self.name = signal.Signals(number).name
-
-    def __str__(self) -> str:
-        return f"stopped by {self.name}"
-
-
-@contextmanager
-def stopped_by_signals() -> Iterator[None]:
-    """Raise `StoppedError` at once on a signal that would otherwise end the process unrecorded."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise StoppedError(number)
-
-    numbers = [number for number in SIGNALS if number != signal.SIGINT]
-    before = {number: signal.signal(number, stop) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 class Stopping(pl.Callback):

@@ -10,13 +10,14 @@ import inspect
 import re
 import sys
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from sr_experiments.configuration.compose import check
-from sr_experiments.errors import UserError
+from sr_experiments.errors import UserError, of_the_machine
 
 if TYPE_CHECKING:
     from sr_experiments.data import SRData
@@ -92,11 +93,20 @@ def run_verb(main: Callable[[], object]) -> None:
     try:
         main()
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
+        _refuse(error)
+    except (OSError, MemoryError) as error:
+        told = of_the_machine(error, Path.cwd())
+        if told is None:
+            raise
+        _refuse(told)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         raise SystemExit(130) from None
+
+
+def _refuse(error: UserError) -> NoReturn:
+    print(f"error: {error}", file=sys.stderr)
+    raise SystemExit(2) from None
 
 
 def plain(text: str) -> str:

@@ -86,11 +86,12 @@ class SRData:
         self._val_pairs: Pairs | None = None
         self._test_sets: dict[str, Pairs] | None = None
         self._calibration: dict[tuple[int, int, str], Tensor] = {}
+        self._opened: dict[tuple[str, ...], tuple[list[ImageFile], PackedImages]] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         """Another process opens the packed sets by itself."""
         opened = ("_sampler", "_ahead", "_train_store", "_val_pairs", "_test_sets")
-        return self.__dict__ | dict.fromkeys(opened)
+        return self.__dict__ | dict.fromkeys(opened) | {"_opened": {}}
 
     def check(self) -> None:
         """Look for the sets and read their headers; nothing is decoded or written.
@@ -130,6 +131,8 @@ class SRData:
     ) -> None:
         """Pack all sets, and make training batches on ``device`` from now on.
 
+        Whatever becomes of the files afterwards, this object goes on with what it has packed.
+
         Args:
             device: Where `train_batch` puts its batches.
             progress: Called with a set's name, its images done and all of them.
@@ -138,8 +141,9 @@ class SRData:
             UserError: As `check`, or an image that cannot be decoded, or a full disk.
         """
         self._check_settings()
-        self._train_store = self._pack("train", self._find(self.train), progress)
-        self._val_pairs = Pairs(self._pack("val", self._find(self.val), progress))
+        self._opened = {}
+        self._train_store = self._open("train", self.train, progress)[1]
+        self._val_pairs = Pairs(self._open("val", self.val, progress)[1])
         self._test_sets = {
             name: Pairs(self._pack(name, files, progress))
             for name, files in self._find_tests().items()
@@ -196,14 +200,14 @@ class SRData:
 
         Each comes once, also one that is drawn more often than others.
         """
-        files = self._find(self.train)
+        files, store = self._open("train", self.train, None)
         first = {file.path: index for index, file in reversed(list(enumerate(files)))}
-        return HighRes(self._pack("train", files, None), sorted(first.values()))
+        return HighRes(store, sorted(first.values()))
 
     def val_pairs(self) -> Sequence[Pair]:
         """Validation images: name, low-res and high-res (3, H, W) uint8, read when asked for."""
         if self._val_pairs is None:
-            self._val_pairs = Pairs(self._pack("val", self._find(self.val), None))
+            self._val_pairs = Pairs(self._open("val", self.val, None)[1])
         return self._val_pairs
 
     def test_sets(self) -> dict[str, Sequence[Pair]]:
@@ -242,7 +246,7 @@ class SRData:
         """
         key = count, size, source
         if key not in self._calibration:
-            store = self._pack("calibration", self.calibration_files(source), None)
+            store = self._open("calibration", self._specs(source), None)[1]
             side = min(size, int(store.sizes.min()))
             plain = PatchSampler(store, count, side, 0, dihedral=False, intensity=(1.0,))
             self._calibration[key] = plain(0)[0]
@@ -254,8 +258,19 @@ class SRData:
         Raises:
             UserError: There is no such set.
         """
-        specs = {"train": self.train, "val": self.val}.get(source, [source])
-        return self._find(specs)
+        return self._find(self._specs(source))
+
+    def identity(self) -> dict[str, str]:
+        """What of the images a run must find again to go on; see `training.same_data`."""
+        stores = {"train": self._open("train", self.train, None)[1]}
+        stores["val"] = self._open("val", self.val, None)[1]
+        return {
+            name: f"{len(store)} images, sha256 {store.digest[:16]}"
+            for name, store in stores.items()
+        }
+
+    def _specs(self, source: str) -> list[str]:
+        return {"train": self.train, "val": self.val}.get(source, [source])
 
     def _check_settings(self) -> None:
         for key, least in (
@@ -301,6 +316,16 @@ class SRData:
                     raise
                 self.missing[key] = str(error)
         return found
+
+    def _open(
+        self, name: str, specs: Sequence[str], progress: SetProgress | None
+    ) -> tuple[list[ImageFile], PackedImages]:
+        """Files and packed images of a set, the same ones every time."""
+        key = tuple(specs)
+        if key not in self._opened:
+            files = self._find(specs)
+            self._opened[key] = files, self._pack(name, files, progress)
+        return self._opened[key]
 
     def _pack(
         self, name: str, files: Sequence[ImageFile], progress: SetProgress | None

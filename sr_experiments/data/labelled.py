@@ -209,6 +209,13 @@ class LabelledData:
         """Pictures of each part."""
         return {name: len(indices) for name, indices in self.split().items()}
 
+    def identity(self) -> dict[str, str]:
+        """What of the pictures a run must find again to go on; see `training.same_data`."""
+        if self._store is None:
+            self.setup(self.device)
+        assert self._store is not None
+        return {"root": f"{len(self._store.names)} pictures, sha256 {self._store.digest[:16]}"}
+
     @property
     def packed_bytes(self) -> int:
         """Size of the packed files; 0 before `setup`."""

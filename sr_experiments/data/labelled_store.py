@@ -33,7 +33,8 @@ __all__ = [
     "square",
 ]
 
-FORMAT = "1"  # of the packed files; a new one makes every set be packed again
+FORMAT = "2"  # of the packed files; a new one makes every set be packed again
+NO_DIGEST = "0" * 64  # as long as one: it is known last, and the header comes first
 HEADER = struct.Struct("<Q")  # safetensors: length of the JSON that follows
 
 Progress = Callable[[int, int], None]  # pictures done, pictures in all
@@ -96,6 +97,7 @@ class LabelledImages:
         names: Of the pictures.
         labels: (N,) int64.
         bytes: Size of the files.
+        digest: SHA-256 of names, labels and pixels, from when they were packed.
 
     Raises:
         UserError: A file is not a packed set.
@@ -104,15 +106,18 @@ class LabelledImages:
     def __init__(self, paths: Sequence[Path]) -> None:
         self.names: list[str] = []
         self.shards: list[Tensor] = []
-        labels = []
+        labels, digest = [], hashlib.sha256()
         for path in paths:
             try:
                 with safe_open(path, framework="pt") as file:
-                    self.names += json.loads((file.metadata() or {})["names"])
+                    metadata = file.metadata() or {}
+                    self.names += json.loads(metadata["names"])
+                    digest.update(metadata["digest"].encode())
                     self.shards.append(file.get_tensor("pixels"))
                     labels.append(file.get_tensor("labels"))
             except (SafetensorError, KeyError, OSError) as error:
                 raise UserError(f"{path} is no packed set ({error}); delete it") from error
+        self.digest = digest.hexdigest()
         self.labels = torch.cat(labels).clone()
         self.bytes = sum(path.stat().st_size for path in paths)
         counts = torch.tensor([len(shard) for shard in self.shards])
@@ -197,7 +202,8 @@ def _content_key(files: Sequence[LabelledFile], size: int) -> str:
 
 
 def _pack(files: Sequence[LabelledFile], size: int, path: Path, progress: Progress | None) -> None:
-    header = _header([file.name for file in files], size)
+    names = [file.name for file in files]
+    header = _header(names, size, NO_DIGEST)
     total = len(header) + len(files) * (8 + 3 * size**2)
     if shutil.disk_usage(path.parent).free < total:
         raise UserError(
@@ -207,8 +213,12 @@ def _pack(files: Sequence[LabelledFile], size: int, path: Path, progress: Progre
     partial = path.with_suffix(".partial")
     try:
         with partial.open("wb") as out:
+            digest = hashlib.sha256()
             for piece in _pieces(header, files, size, progress):
                 out.write(piece)
+                digest.update(piece)
+            out.seek(0)
+            out.write(_header(names, size, digest.hexdigest()))
             out.flush()
             os.fsync(out.fileno())
         partial.replace(path)
@@ -233,8 +243,10 @@ def _pieces(
             progress(done, len(files))
 
 
-def _header(names: Sequence[str], size: int) -> bytes:
-    entries: dict[str, object] = {"__metadata__": {"format": FORMAT, "names": json.dumps(names)}}
+def _header(names: Sequence[str], size: int, digest: str) -> bytes:
+    entries: dict[str, object] = {
+        "__metadata__": {"format": FORMAT, "names": json.dumps(names), "digest": digest}
+    }
     count, start = len(names), 0
     for key, dtype, shape, length in (
         ("labels", "I64", [count], 8 * count),

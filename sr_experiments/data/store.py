@@ -14,7 +14,7 @@ import shutil
 import struct
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import BinaryIO, overload
+from typing import overload
 
 import torch
 from filelock import FileLock
@@ -28,7 +28,8 @@ from sr_experiments.functional.resize import downscale
 
 __all__ = ["HighRes", "PackedImages", "Pair", "Pairs", "low_res_size", "pack", "packed"]
 
-FORMAT = "1"  # of the packed file; a new one makes every set be packed again
+FORMAT = "2"  # of the packed file; a new one makes every set be packed again
+NO_DIGEST = "0" * 64  # as long as one: it is known last, and the header comes first
 HEADER = struct.Struct("<Q")  # safetensors: length of the JSON that follows
 
 Progress = Callable[[int, int], None]  # images done, images in all
@@ -48,6 +49,7 @@ class PackedImages:
         offsets: (N, 2) int64, first byte of each image in ``low`` and in ``high``.
         low: All low-res pixels, flat uint8.
         high: All high-res pixels, flat uint8.
+        digest: SHA-256 of names, sizes and pixels, from when they were packed.
 
     Raises:
         UserError: The file is not a packed set.
@@ -62,6 +64,7 @@ class PackedImages:
                 self.high: Tensor = file.get_tensor("high")
             self.names: list[str] = json.loads(metadata["names"])
             self.scale = int(metadata["scale"])
+            self.digest: str = metadata["digest"]
         except (SafetensorError, KeyError, ValueError, OSError) as error:
             raise UserError(f"{path} is no packed set of images ({error}); delete it") from error
         self.sizes, self.offsets = index[:, :2].clone(), index[:, 2:].clone()
@@ -150,7 +153,11 @@ def packed(
     Raises:
         UserError: An image cannot be used, or the cache cannot be written.
     """
-    path = cache_dir / "packed" / f"{_content_key(files, scale)}-x{scale}.safetensors"
+    try:
+        key = _content_key(files, scale)
+    except FileNotFoundError as error:
+        raise UserError(f"{error.filename} is gone: was the set changed just now?") from error
+    path = cache_dir / "packed" / f"{key}-x{scale}.safetensors"
     if not path.is_file():
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -224,7 +231,8 @@ def pack(
     offsets = torch.stack([ends - areas, (ends - areas) * scale**2], dim=1)
     index = torch.cat([torch.tensor(sizes, dtype=torch.int64).reshape(-1, 2), offsets], dim=1)
     low_bytes = int(areas.sum())
-    header = _header([file.name for file in files], scale, low_bytes)
+    names = [file.name for file in files]
+    header = _header(names, scale, low_bytes, NO_DIGEST)
     start = len(header) + index.numel() * 8
     total = start + low_bytes * (1 + scale**2)
     if shutil.disk_usage(path.parent).free < total:
@@ -237,14 +245,23 @@ def pack(
         with partial.open("wb") as out:
             out.write(header)
             out.write(index.numpy().tobytes())
+            digest = hashlib.sha256(header + index.numpy().tobytes())
             out.truncate(total)
             for position, file in enumerate(files):
                 low_res, high_res = _pair(file, scale, sizes[position])
                 low_start, high_start = offsets[position].tolist()
-                _write(out, start + low_start, low_res)
-                _write(out, start + low_bytes + high_start, high_res)
+                for place, image in (
+                    (start + low_start, low_res),
+                    (start + low_bytes + high_start, high_res),
+                ):
+                    pixels = image.permute(1, 2, 0).contiguous().numpy().data
+                    out.seek(place)
+                    out.write(pixels)
+                    digest.update(pixels)
                 if progress is not None:
                     progress(position + 1, len(files))
+            out.seek(0)
+            out.write(_header(names, scale, low_bytes, digest.hexdigest()))
             out.flush()
             os.fsync(out.fileno())
         partial.replace(path)
@@ -264,14 +281,14 @@ def _pair(file: ImageFile, scale: int, size: tuple[int, int]) -> tuple[Tensor, T
     return low_res, high_res
 
 
-def _write(out: BinaryIO, start: int, image: Tensor) -> None:
-    out.seek(start)
-    out.write(image.permute(1, 2, 0).contiguous().numpy().data)
-
-
-def _header(names: Sequence[str], scale: int, low_bytes: int) -> bytes:
+def _header(names: Sequence[str], scale: int, low_bytes: int, digest: str) -> bytes:
     entries: dict[str, object] = {
-        "__metadata__": {"format": FORMAT, "names": json.dumps(list(names)), "scale": str(scale)}
+        "__metadata__": {
+            "format": FORMAT,
+            "names": json.dumps(list(names)),
+            "scale": str(scale),
+            "digest": digest,
+        }
     }
     start = 0
     for key, dtype, shape, length in (

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps
 
 from sr_experiments.errors import UserError
+from sr_experiments.files import UNFINISHED
 from sr_experiments.functional.image_files import SIXTEEN_BIT, exif_of, opened
 
 JPEG_OPTIONS: dict[str, Any] = {"format": "JPEG", "quality": 95, "subsampling": 0}
@@ -156,7 +157,7 @@ class Canvas:
             extra["icc_profile"] = self.picture.icc
         if len(self.picture.exif) or self.picture.exif.get_ifd(GPS_IFD):
             extra["exif"] = self.picture.exif
-        temporary = self.path.with_name(f".{self.path.name}.part")
+        temporary = self.path.with_name(f".{self.path.name}{UNFINISHED}")
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self.image.save(temporary, **self.options, **extra)

@@ -19,7 +19,7 @@ from typing import Any
 import yaml
 
 from sr_experiments.errors import UserError
-from sr_experiments.files import write_atomic, write_json
+from sr_experiments.files import append_line, remove_unfinished, write_atomic, write_json
 
 SCHEMA_VERSION = 1
 NOT_PART_OF_THE_EXPERIMENT = ("resume", "fail_fast", "objective", "logger")
@@ -77,13 +77,12 @@ class RunFolder:
         """
         if name is not None:
             return cls._fixed(parent / name, config, resume=resume)
-        if resume and parent.is_dir():
-            for path in sorted(parent.iterdir(), reverse=True):
-                found = cls(path)
+        if resume:
+            for found in reversed(_in_order(parent)):
                 if found.status() not in (None, "finished") and found.matches(config):
                     if found.lock():
                         return found
-                    print(f"{path} is being trained by another process; starting a new run")
+                    print(f"{found.path} is being trained by another process; starting a new run")
         return cls._new(parent, config)
 
     @classmethod
@@ -123,12 +122,15 @@ class RunFolder:
                 continue
             made = cls(path)
             made.lock()
-            made.write_config(config)
+            made.write_config(config, number=1 + max(run.number() for run in _in_order(parent)))
             return made
         raise UserError(f"{parent} already holds 999 runs of this second; wait a moment")
 
     def lock(self) -> bool:
-        """Lock the folder for this process; False when another process holds it."""
+        """Lock the folder for this process; False when another process holds it.
+
+        What a killed process was writing in it is removed.
+        """
         descriptor = os.open(self.path / ".lock", os.O_CREAT | os.O_RDWR, 0o644)
         until = time.monotonic() + PATIENCE
         while True:
@@ -141,6 +143,7 @@ class RunFolder:
                 time.sleep(PATIENCE / 10)
             else:
                 self._lock = descriptor
+                remove_unfinished(self.path)
                 return True
 
     def in_use(self) -> bool:
@@ -163,10 +166,21 @@ class RunFolder:
             os.close(self._lock)
             self._lock = None
 
-    def write_config(self, config: Mapping[str, Any]) -> None:
-        """Write the resolved configuration and the first, empty summary."""
+    def write_config(self, config: Mapping[str, Any], number: int | None = None) -> None:
+        """Write the resolved configuration and the first, empty summary.
+
+        Args:
+            config: Resolved.
+            number: Place among the runs of one parent folder, in the order they began; not of a
+                sweep's jobs.
+        """
         write_atomic(self.path / "config.yaml", yaml.safe_dump(dict(config), sort_keys=False))
-        self.write_summary({"status": "running"})
+        self.write_summary({"status": "running"} | ({} if number is None else {"number": number}))
+
+    def number(self) -> int:
+        """Place among the runs of the parent folder; 0 where it is not known."""
+        number = self.summary().get("number")
+        return number if isinstance(number, int) else 0
 
     def config(self) -> dict[str, Any]:
         """The resolved configuration.
@@ -252,12 +266,7 @@ class RunFolder:
         header = list(self._header())
         if header and set(cells) <= set(header):
             line = _csv([cells], header, with_header=False)
-            # One write of one line: a killed process leaves the whole line or none of it.
-            descriptor = os.open(file, os.O_WRONLY | os.O_APPEND)
-            try:
-                os.write(descriptor, line.encode())
-            finally:
-                os.close(descriptor)
+            append_line(file, line)
             return
         rows = [*self.metrics(), cells]
         columns = header + [key for key in cells if key not in header]
@@ -297,6 +306,16 @@ class RunFolder:
             return []
         with file.open(encoding="utf-8", newline="") as lines:
             return next(csv.reader(lines), [])
+
+
+def _in_order(parent: Path) -> list[RunFolder]:
+    """What lies in a folder, the newest run last.
+
+    By number, for a clock may be set back between two runs; only those of earlier versions, which
+    have none, go by the times that they are called by.
+    """
+    paths = parent.iterdir() if parent.is_dir() else ()
+    return sorted((RunFolder(path) for path in paths), key=lambda run: (run.number(), run.path))
 
 
 def _cell(value: object) -> str:

@@ -24,9 +24,15 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from sr_experiments.errors import UserError
+from sr_experiments.signals import StoppedError, stopped_by_signals
 
 PRELOADED = ("sr_experiments.train",)
 VICTIM = 500  # of 1000: what the kernel adds to a job's badness when memory runs out
+
+WHY = {
+    "SIGKILL": ", as the kernel does when memory runs out",
+    "SIGBUS": ", as when a file of paths.cache_dir is cut short while it is read",
+}
 
 Result = TypeVar("Result")
 
@@ -42,8 +48,8 @@ class FailedError(Exception):
 def call_apart(function: Callable[..., Result], *arguments: Any) -> Result:
     """Call ``function`` in a new process and wait for it.
 
-    The process has this one's environment variables and folder. Ctrl-C is passed on once, for the
-    function to end in its own time; the second one kills it.
+    The process has this one's environment variables and folder. A signal to end is passed on, for
+    the function to end in its own time; a second Ctrl-C kills it.
 
     Args:
         function: Importable by name.
@@ -54,6 +60,7 @@ def call_apart(function: Callable[..., Result], *arguments: Any) -> Result:
         FailedError: It raised another exception.
         DiedError: The process was killed or interrupted, or ended itself.
         KeyboardInterrupt: Ctrl-C, here and therefore there.
+        StoppedError: Another signal, likewise.
     """
     context = multiprocessing.get_context("forkserver")
     _start_server()
@@ -63,16 +70,19 @@ def call_apart(function: Callable[..., Result], *arguments: Any) -> Result:
     )
     process.start()
     sending.close()
-    interrupted = False
-    while True:
-        try:
-            connection.wait([receiving, process.sentinel])
-            break
-        except KeyboardInterrupt:
-            assert process.pid is not None
-            with suppress(ProcessLookupError):
-                os.kill(process.pid, signal.SIGKILL if interrupted else signal.SIGINT)
-            interrupted = True
+    told: KeyboardInterrupt | StoppedError | None = None
+    with stopped_by_signals(polite=True):
+        while True:
+            try:
+                connection.wait([receiving, process.sentinel])
+                break
+            except (KeyboardInterrupt, StoppedError) as error:
+                number = error.number if isinstance(error, StoppedError) else signal.SIGINT
+                again = told is not None and number == signal.SIGINT
+                assert process.pid is not None
+                with suppress(ProcessLookupError):
+                    os.kill(process.pid, signal.SIGKILL if again else number)
+                told = told or error
     try:
         kind, value = receiving.recv()
     except EOFError:
@@ -80,8 +90,8 @@ def call_apart(function: Callable[..., Result], *arguments: Any) -> Result:
     finally:
         receiving.close()
         process.join()
-    if interrupted:
-        raise KeyboardInterrupt
+    if told is not None:
+        raise told
     if kind == "interrupted":
         raise DiedError("its process was interrupted, and not by Ctrl-C here")
     if kind == "died":
@@ -157,5 +167,4 @@ def _how(code: int | None) -> str:
     if code is None or code >= 0:
         return f"its process ended with exit code {code}"
     name = signal.Signals(-code).name
-    memory = ", as the kernel does when memory runs out" if name == "SIGKILL" else ""
-    return f"its process was ended by {name}{memory}"
+    return f"its process was ended by {name}{WHY.get(name, '')}"

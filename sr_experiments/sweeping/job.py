@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 
 from sr_experiments.errors import UserError
 from sr_experiments.reporting.run_folder import FolderInUseError, RunFolder
+from sr_experiments.signals import StoppedError
 from sr_experiments.sweeping import log
 from sr_experiments.sweeping.apart import DiedError, FailedError, call_apart
 from sr_experiments.sweeping.grid import Naming
@@ -38,6 +39,7 @@ class SweepJob:
 
         Raises:
             KeyboardInterrupt: Ctrl-C, after the job has ended in its own time.
+            StoppedError: Another signal to end, likewise.
             OSError: Its failure cannot be written down.
         """
         hydra = HydraConfig.get()
@@ -70,7 +72,7 @@ class SweepJob:
             record.write(name, log.FAILED, reason)
             print(f"failed: {name}: {reason}", file=sys.stderr)
             return no_answer(config)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, StoppedError):
             record.write(name, log.INTERRUPTED)
             raise
         record.write(name, event)

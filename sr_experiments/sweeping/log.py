@@ -6,11 +6,12 @@ machine or many, learn from each other's lines.
 """
 
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
+
+from sr_experiments.files import append_line
 
 FILE = "jobs.jsonl"
 STARTED, FINISHED, FAILED = "started", "finished", "failed"
@@ -51,15 +52,11 @@ class JobLog:
         self.start = start
 
     def write(self, job: str, event: str, reason: str | None = None) -> None:
-        """Add a line; written in one piece, so processes may share the file."""
+        """Add a line; processes may share the file."""
         now = datetime.now().isoformat(timespec="seconds")
         line = json.dumps(asdict(Entry(self.start, job, event, reason, now))) + "\n"
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-        try:
-            os.write(descriptor, line.encode())
-        finally:
-            os.close(descriptor)
+        append_line(self.path, line)
 
     def entries(self) -> Iterator[Entry]:
         """The lines of this start, oldest first."""

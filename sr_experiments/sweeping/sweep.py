@@ -32,6 +32,7 @@ def run_sweep(words: Sequence[str]) -> None:
         UserError: A job cannot run; nothing was started.
         SystemExit: With 1 when a job failed, or has not ended.
         KeyboardInterrupt: Ctrl-C; what was done is kept, and is in the table.
+        StoppedError: SIGTERM or SIGUSR1, likewise.
     """
     overrides = left_to_jobs([word for word in words if not word.startswith("-")])
     words = [*(word for word in words if word.startswith("-")), *overrides]

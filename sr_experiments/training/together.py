@@ -174,11 +174,11 @@ def _take_part(sending: Connection, train: Training, job: Job, folder: Path, pla
         with Path(os.devnull).open("w", encoding="utf-8") as nowhere, redirect_stdout(nowhere):
             train(job, RunFolder(folder), [])  # the first process says it all
     except UserError as error:
-        sending.send((time.time(), error))
+        sending.send((time.monotonic(), error))
     except Exception as error:
         traceback.print_exc()
         words = f"{type(error).__name__} in process {place.rank} of the run, from 0: {error}"
-        sending.send((time.time(), OtherProcessError(words)))
+        sending.send((time.monotonic(), OtherProcessError(words)))
 
 
 def _end_with_first() -> None:

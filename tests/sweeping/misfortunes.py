@@ -2,10 +2,13 @@
 
 import multiprocessing
 import os
+import resource
 import signal
+import time
 from pathlib import Path
 
 import lightning.pytorch as pl
+import torch
 from lightning.pytorch import Callback
 
 
@@ -13,7 +16,9 @@ class Misfortune(Callback):
     """Strike after the validation of an epoch, each time or but once.
 
     Args:
-        kind: ``raise``, ``memory``, or ``kill``, which strikes the whole sweep.
+        kind: ``raise``; ``memory``, as the kernel ends what takes too much; ``limit``, memory that
+            is refused; ``pause``, until ``paused`` in the run folder is removed; ``kill``, which
+            strikes the whole sweep, and ``node``, the machine of a Ray cluster.
         only: The seed of the job that is struck.
         seed: The job's own.
         epoch: Counted from 0.
@@ -39,6 +44,24 @@ class Misfortune(Callback):
             raise RuntimeError("a wire came loose")
         if self.kind == "memory":
             os.kill(os.getpid(), signal.SIGKILL)  # as the kernel does
+        if self.kind == "limit":
+            size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+            resource.setrlimit(resource.RLIMIT_AS, (size + 2**26, resource.RLIM_INFINITY))
+            torch.zeros(2**28)  # floats
+        if self.kind == "pause":
+            mark = Path(trainer.default_root_dir, "paused")
+            taken = [path for path in mark.parent.parent.glob("*/paused") if path != mark]
+            if not taken:
+                mark.touch()
+            while mark.exists():
+                time.sleep(0.05)
+        if self.kind == "node":
+            pid = os.getpid()
+            while Path(f"/proc/{pid}/comm").read_text().strip() != "raylet":
+                stat = Path(f"/proc/{pid}/stat").read_text()
+                pid = int(stat.rpartition(")")[2].split()[1])  # its parent
+            os.kill(pid, signal.SIGKILL)
+            signal.pause()
         if self.kind == "kill":
             sweep = multiprocessing.parent_process()
             assert sweep is not None

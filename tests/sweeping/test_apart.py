@@ -54,6 +54,9 @@ def test_a_death_is_told_by_its_cause_and_harms_nobody_else() -> None:
 SLEEPER = """
 import os, time
 from pathlib import Path
+from sr_experiments.signals import stopped_by_signals
+listening = stopped_by_signals()
+listening.__enter__()
 Path("pid").write_text(str(os.getpid()))
 try:
     time.sleep(60)
@@ -70,8 +73,16 @@ apart.call_apart(runpy.run_path, "sleeper.py")
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_a_process_ends_with_its_caller(number: signal.Signals, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [
+        (signal.SIGINT, -signal.SIGINT),
+        (signal.SIGTERM, 128 + signal.SIGTERM),
+        (signal.SIGUSR1, 128 + signal.SIGUSR1),
+        (signal.SIGKILL, -signal.SIGKILL),
+    ],
+)
+def test_a_process_ends_with_its_caller(number: signal.Signals, code: int, tmp_path: Path) -> None:
     (tmp_path / "sleeper.py").write_text(SLEEPER)
     caller = subprocess.Popen(
         [sys.executable, "-c", CALLER], cwd=tmp_path, stderr=subprocess.DEVNULL
@@ -82,13 +93,13 @@ def test_a_process_ends_with_its_caller(number: signal.Signals, tmp_path: Path) 
         time.sleep(0.05)
     time.sleep(0.2)
     caller.send_signal(number)
-    caller.wait(30)
+    assert caller.wait(30) == code
     pid = int((tmp_path / "pid").read_text())
     while _alive(pid):
         assert time.monotonic() < until
         time.sleep(0.05)
-    # Ctrl-C lets it end in its own time.
-    assert (tmp_path / "ended").exists() == (number is signal.SIGINT)
+    # A word to end lets it end in its own time.
+    assert (tmp_path / "ended").exists() == (number is not signal.SIGKILL)
 
 
 def _alive(pid: int) -> bool:

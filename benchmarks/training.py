@@ -294,7 +294,7 @@ def plotted(results: Results, file: Path) -> None:
         [row.highest - row.steps_per_second for row in main],
     ]
     colours = ["#b0b0b0" if row.kind == "loader" else "#4878a8" for row in main]
-    names = [f"{row.name}, {row.threads} threads" for row in main]
+    names = [f"{row.name}, {row.threads} thread{'s'[: row.threads - 1]}" for row in main]
     axis.barh(names, rates, xerr=spread, color=colours, capsize=3)
     axis.invert_yaxis()
     axis.set_xlabel(f"steps per second, {results.model}, batch {main[0].batch}")
@@ -306,9 +306,8 @@ def plotted(results: Results, file: Path) -> None:
             (getattr(row, name), 1e-6 * row.images_per_second * row.patch**2) for row in rows
         )
         axis.plot(*zip(*points, strict=True), "o-", color="#4878a8")
-        axis.set(
-            xscale="log", xlabel={"images": "photos in the set"}.get(name, name), ylim=(0, None)
-        )
+        axis.set(xscale="log", xlabel={"images": "photos in the set"}.get(name, name))
+        axis.set_ylim(0, 1.1 * max(rate for _, rate in points))
         axis.set_xticks([at for at, _ in points], [str(at) for at, _ in points], minor=False)
         axis.minorticks_off()
         if column == 0:

@@ -20,8 +20,42 @@ from torch import Tensor
 from sr_experiments.callbacks.checkpoints import Checkpoints
 from sr_experiments.signals import SIGNALS, StoppedError
 from sr_experiments.tasks import Task
+from sr_experiments.tasks.turns import current_seat
 
 ECHO = 1.0  # seconds; a Ctrl-C in a terminal may come twice, passed on by a sweep
+
+
+class Listener:
+    """Notes the first signal that asks a process to stop; a second Ctrl-C ends it at once.
+
+    Attributes:
+        received: Its number; None while there is none.
+    """
+
+    def __init__(self) -> None:
+        self.received: int | None = None
+        self.when = 0.0
+        self.before: dict[int, Any] = {}
+
+    def listen(self) -> None:
+        """Begin; only a process's main thread can, and others hear nothing."""
+        if threading.current_thread() is threading.main_thread():
+            self.before = {number: signal.signal(number, self._receive) for number in SIGNALS}
+
+    def listen_no_more(self) -> None:
+        """Leave signals to whom they belonged."""
+        for number, handler in self.before.items():
+            signal.signal(number, handler)
+        self.before = {}
+
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        now = time.monotonic()
+        if self.received is not None and number == signal.SIGINT and now > self.when + ECHO:
+            raise KeyboardInterrupt
+        if self.received is None:
+            name = signal.Signals(number).name
+            print(f"{name}: stopping after this batch, or after validation", flush=True)
+            self.received, self.when = number, now
 
 
 class Stopping(pl.Callback):
@@ -36,15 +70,18 @@ class Stopping(pl.Callback):
 
     def __init__(self, checkpoints: Checkpoints) -> None:
         self.checkpoints = checkpoints
-        self.received: int | None = None
-        self.when = 0.0
-        self.before: dict[int, Any] = {}
+        self.listener = Listener()
         self.sums: dict[str, tuple[Tensor, Tensor]] = {}
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Listen; only a process's main thread can."""
-        if threading.current_thread() is threading.main_thread():
-            self.before = {number: signal.signal(number, self._receive) for number in SIGNALS}
+        """Listen; the process does for all of several runs that it trains."""
+        self.listener.listen()
+
+    @property
+    def received(self) -> int | None:
+        """The signal that asked this run to stop, if one did."""
+        seat = current_seat()
+        return self.listener.received if seat is None else seat.turns.told()
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
@@ -83,13 +120,13 @@ class Stopping(pl.Callback):
         """Stop after the last epoch, too: its checkpoint is there."""
         if self.received is not None:
             self._end()
-        self._listen_no_more()
+        self.listener.listen_no_more()
 
     def on_exception(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
     ) -> None:
         """Leave signals to whom they belonged."""
-        self._listen_no_more()
+        self.listener.listen_no_more()
 
     def state_dict(self) -> dict[str, Any]:
         """The sums of the epoch so far, in a checkpoint of its middle."""
@@ -99,23 +136,9 @@ class Stopping(pl.Callback):
         """Go on with them."""
         self.sums = state_dict["sums"]
 
-    def _receive(self, number: int, frame: FrameType | None) -> None:
-        now = time.monotonic()
-        if self.received is not None and number == signal.SIGINT and now > self.when + ECHO:
-            raise KeyboardInterrupt
-        if self.received is None:
-            name = signal.Signals(number).name
-            print(f"{name}: stopping after this batch, or after validation", flush=True)
-            self.received, self.when = number, now
-
     def _end(self) -> None:
-        self._listen_no_more()
+        self.listener.listen_no_more()
         raise StoppedError(self.received or signal.SIGTERM)
-
-    def _listen_no_more(self) -> None:
-        for number, handler in self.before.items():
-            signal.signal(number, handler)
-        self.before = {}
 
 
 def _means(trainer: pl.Trainer) -> dict[str, Any]:

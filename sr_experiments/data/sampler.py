@@ -8,6 +8,7 @@ column, or column by column.
 
 from collections.abc import Sequence
 from typing import NamedTuple
+from weakref import WeakValueDictionary
 
 import numpy as np
 import torch
@@ -22,6 +23,7 @@ __all__ = ["Draw", "PatchSampler", "symmetries"]
 CHANNELS = 3
 PIXEL = np.dtype((np.void, CHANNELS))
 FREE_SHARE = 0.5  # of a device's free memory that a set may take; the rest is for training
+_KEPT: WeakValueDictionary[tuple[str, str, str], Tensor] = WeakValueDictionary()
 PERMUTATIONS = np.array([[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]])
 
 
@@ -95,7 +97,7 @@ class PatchSampler:
         self.device = torch.device(device)
         self._sizes, self._offsets = store.sizes.numpy(), store.offsets.numpy()
         self.home = self.device if _fits(store, self.device) else torch.device("cpu")
-        self._flat = store.low.to(self.home), store.high.to(self.home)
+        self._flat = _pixels(store, self.home)
         sides = (patch, patch * self.scale)
         self._turns = tuple(symmetries(size).to(self.home) for size in sides)
         self._rows_of = tuple(torch.arange(size, device=self.home) for size in sides)
@@ -136,7 +138,7 @@ class PatchSampler:
         )
 
     def cut(self, draw: Draw) -> tuple[Tensor, Tensor]:
-        """The batch that was drawn.
+        """The batch that was drawn, of any number of crops.
 
         On the device that holds the pixels, where ``draw`` lies on it too, nothing of this waits
         for the CPU.
@@ -163,11 +165,12 @@ class PatchSampler:
         crops = _rows(
             self._flat[level], draw.first[:, level], draw.row[:, level], self._rows_of[level]
         )
-        return (
-            _turned(crops, self._turns[level], draw.symmetry, self._crop)
-            if self.dihedral
-            else crops
-        )
+        if not self.dihedral:
+            return crops
+        number = self._crop
+        if len(crops) != len(number):  # those of several runs that share the set
+            number = torch.arange(len(crops), dtype=torch.int32, device=self.home)
+        return _turned(crops, self._turns[level], draw.symmetry, number)
 
     def _copied(self, draw: Draw, level: int) -> Tensor:
         """The same, crop by crop."""
@@ -199,6 +202,21 @@ def _fits(store: PackedImages, device: torch.device) -> bool:
         return device.type == "cpu"
     free, _ = torch.cuda.mem_get_info(device)
     return store.low.numel() + store.high.numel() < FREE_SHARE * free
+
+
+def _pixels(store: PackedImages, home: torch.device) -> tuple[Tensor, Tensor]:
+    """All pixels on a device, low-res and high-res: once, however many runs of a process."""
+    pixels = []
+    for level, values in (("low", store.low), ("high", store.high)):
+        key = str(store.path), level, str(home)
+        if home.type == "cpu":  # mapped, and so shared already
+            pixels.append(values)
+            continue
+        kept = _KEPT.get(key)
+        if kept is None:
+            kept = _KEPT[key] = values.to(home)
+        pixels.append(kept)
+    return pixels[0], pixels[1]
 
 
 def _rows(flat: Tensor, first: Tensor, step: Tensor, rows: Tensor) -> Tensor:

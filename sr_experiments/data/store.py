@@ -43,6 +43,7 @@ class PackedImages:
         path: A file that `pack` wrote.
 
     Attributes:
+        path: Of the file.
         names: Of the images.
         scale: High-res height and width by low-res.
         sizes: (N, 2) int64, low-res height and width.
@@ -67,6 +68,7 @@ class PackedImages:
             self.digest: str = metadata["digest"]
         except (SafetensorError, KeyError, ValueError, OSError) as error:
             raise UserError(f"{path} is no packed set of images ({error}); delete it") from error
+        self.path = path
         self.sizes, self.offsets = index[:, :2].clone(), index[:, 2:].clone()
 
     def __len__(self) -> int:

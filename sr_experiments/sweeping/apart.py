@@ -35,6 +35,7 @@ WHY = {
 }
 
 Result = TypeVar("Result")
+Answer = tuple[str, object]  # how a call ended, and its value, exception or words
 
 
 class DiedError(Exception):
@@ -92,16 +93,42 @@ def call_apart(function: Callable[..., Result], *arguments: Any) -> Result:
         process.join()
     if told is not None:
         raise told
+    if kind == "died":
+        value = _how(process.exitcode)
+    result: Result = unwrapped((kind, value))
+    return result
+
+
+def attempt(function: Callable[..., object], *arguments: Any) -> Answer:
+    """Call a function; how it ended, with what it gave or failed with, for `unwrapped`."""
+    try:
+        return "value", function(*arguments)
+    except UserError as error:
+        return "refused", error
+    except Exception as error:
+        traceback.print_exc()
+        return "failed", f"{type(error).__name__}: {error}".rstrip(": ")
+    except (KeyboardInterrupt, SystemExit):  # Lightning turns the first into the second
+        return "interrupted", None
+
+
+def unwrapped(answer: Answer) -> Any:
+    """What a function gave that was called elsewhere.
+
+    Raises:
+        UserError: As `call_apart`; also `FailedError` and `DiedError`.
+    """
+    kind, value = answer
     if kind == "interrupted":
         raise DiedError("its process was interrupted, and not by Ctrl-C here")
     if kind == "died":
-        raise DiedError(_how(process.exitcode))
+        raise DiedError(value)
     if kind == "refused":
+        assert isinstance(value, UserError)
         raise value
     if kind == "failed":
         raise FailedError(value)
-    result: Result = value
-    return result
+    return value
 
 
 def _start_server() -> None:
@@ -135,16 +162,7 @@ def _answer(
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(folder)
-    answer: tuple[str, object]
-    try:
-        answer = "value", function(*arguments)
-    except UserError as error:
-        answer = "refused", error
-    except Exception as error:
-        traceback.print_exc()
-        answer = "failed", f"{type(error).__name__}: {error}".rstrip(": ")
-    except (KeyboardInterrupt, SystemExit):  # Lightning turns the first into the second
-        answer = "interrupted", None
+    answer = attempt(function, *arguments)
     sys.stdout.flush()
     sending.send(answer)
 

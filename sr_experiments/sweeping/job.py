@@ -2,7 +2,7 @@
 
 import sys
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from sr_experiments.errors import UserError
 from sr_experiments.reporting.run_folder import FolderInUseError, RunFolder
 from sr_experiments.signals import StoppedError
 from sr_experiments.sweeping import log
-from sr_experiments.sweeping.apart import DiedError, FailedError, call_apart
+from sr_experiments.sweeping.apart import Answer, DiedError, FailedError, call_apart, unwrapped
 from sr_experiments.sweeping.grid import Naming
 from sr_experiments.sweeping.objective import answer, no_answer
 from sr_experiments.training.job import Job
@@ -26,10 +26,12 @@ class SweepJob:
     Attributes:
         naming: Of the folders.
         start: Name of this start of the sweep, for its log.
+        trained: By name, how the jobs ended that trained together before their turn; see `group`.
     """
 
     naming: Naming
     start: str
+    trained: dict[str, Answer] = field(default_factory=dict, repr=False, compare=False)
 
     def __call__(self, config: DictConfig) -> float | list[float]:
         """Train a job unless it is finished.
@@ -53,12 +55,14 @@ class SweepJob:
                 record.write(name, log.LEFT)
                 return no_answer(config)
             job = Job(config, choices, overrides, (sweep, name))
-            if config.resume and run.status() == "finished" and run.matches(job.resolved):
+            if name not in self.trained and job.is_finished(run):
                 print(f"{run.path}: finished before; nothing to do")
                 result, event = answer(config, run.summary()), log.SKIPPED
+            elif name in self.trained:
+                result, event = answer(config, unwrapped(self.trained.pop(name))), log.FINISHED
             else:
                 record.write(name, log.STARTED)
-                result, event = answer(config, call_apart(_train, job)), log.FINISHED
+                result, event = answer(config, call_apart(train_job, job)), log.FINISHED
         except FolderInUseError as error:
             print(f"{error}: passed over")
             record.write(name, log.PASSED)
@@ -79,7 +83,7 @@ class SweepJob:
         return result
 
 
-def _train(job: Job) -> dict[str, Any]:
+def train_job(job: Job) -> dict[str, Any]:
     """Train one job; its summary."""
     from sr_experiments import train
 

@@ -18,6 +18,7 @@ from sr_experiments.sweeping import log
 from sr_experiments.sweeping.apart import DiedError, FailedError, call_apart
 from sr_experiments.sweeping.grid import Naming, grid, left_to_jobs, without_axes
 from sr_experiments.sweeping.job import SweepJob
+from sr_experiments.sweeping.launcher import demanded
 from sr_experiments.sweeping.objective import names
 from sr_experiments.training.job import Job
 
@@ -42,7 +43,12 @@ def run_sweep(words: Sequence[str]) -> None:
     naming = Naming.of(jobs)
     shared = without_axes(overrides)
     _check_objective(shared)
+    strict = demanded(shared)
     check_jobs(jobs, naming)
+    if strict:
+        from sr_experiments.sweeping.group import composed, require_group
+
+        require_group([composed(job, naming) for job in jobs])
     folders = sorted({naming.folder(plan(job)[0].config, job) for job in jobs})
     task = SweepJob(naming, os.urandom(4).hex())
     try:
@@ -98,7 +104,7 @@ def _preflight(overrides: list[str], naming: Naming) -> str:
     """
     job = Job(*check_with_choices(overrides), overrides)
     run = RunFolder(naming.folder(job.config, overrides) / naming.job(overrides))
-    if job.config.resume and run.status() == "finished" and run.matches(job.resolved):
+    if job.is_finished(run):
         return ""
     try:
         return call_apart(_check, job)

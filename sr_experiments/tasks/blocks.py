@@ -19,6 +19,8 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from sr_experiments.errors import UserError
 from sr_experiments.tasks.capture import CapturedBlocks
+from sr_experiments.tasks.grouped import GroupedBlocks, stepwise
+from sr_experiments.tasks.turns import current_seat
 
 if TYPE_CHECKING:
     from sr_experiments.tasks.regression import RegressionTask
@@ -68,9 +70,9 @@ class Blocks:
         count = min(self.steps, whole - first)
         optimizer = task.optimizers(use_pl_optimizer=False)
         assert isinstance(optimizer, torch.optim.Optimizer)
-        if self.captures:
-            if self.captured is None:
-                self.captured = CapturedBlocks(task, optimizer, self)
+        if self.captured is None:
+            self.captured = self._captured(optimizer)
+        if self.captured is not None:
             self.captured.run(first, count)
         else:
             for step in range(first, first + count):
@@ -80,6 +82,13 @@ class Blocks:
                 self.captured.flush()
             for name, value in self.sums.items():
                 task.log(name, value / whole, on_epoch=True, on_step=False, batch_size=1)
+
+    def _captured(self, optimizer: torch.optim.Optimizer) -> CapturedBlocks | None:
+        """What takes whole blocks at once; None where steps are taken one by one."""
+        seat = current_seat()
+        if seat is not None and stepwise(self.task, optimizer) is None:
+            return GroupedBlocks(self.task, optimizer, self, seat)
+        return CapturedBlocks(self.task, optimizer, self) if self.captures else None
 
     def step(self, optimizer: torch.optim.Optimizer, step: int) -> dict[str, float]:
         """One step, as Lightning would take it; its losses by name.
@@ -116,25 +125,3 @@ class Blocks:
         """Add the losses of a step to the sums of the epoch."""
         for name, value in losses.items():
             self.sums[name] = self.sums.get(name, 0.0) + value
-
-
-def check_blocks(task: RegressionTask, *, captured: bool) -> None:
-    """Refuse what a CUDA graph cannot hold: what Python decides anew in every step.
-
-    Raises:
-        UserError: Naming the key.
-    """
-    if not captured:
-        return
-    reasons = {
-        "quantization=qat": task.is_quantization_aware,
-        "task.ema_decay": task.average is not None,
-        "callbacks=channel_ranker": task.ranking is not None,
-        "data.degradation.share": task.data.degradation.share > 0,
-    }
-    for key, is_set in reasons.items():
-        if is_set:
-            raise UserError(
-                f"trainer.steps_per_batch: {key} changes with every step and cannot be captured "
-                "as a CUDA graph; set trainer.steps_per_batch=1 or trainer.accelerator=cpu"
-            )

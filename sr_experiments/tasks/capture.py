@@ -83,8 +83,8 @@ class Graph:
     def replay(self, draws: Draw, rates: Tensor) -> Tensor:
         """Run the block; (steps, names) losses, on the device and overwritten by the next one."""
         for table, values in zip(self.draws, draws, strict=True):
-            table.copy_(_pinned(values), non_blocking=True)
-        self.rates.copy_(_pinned(rates), non_blocking=True)
+            table.copy_(pinned(values), non_blocking=True)
+        self.rates.copy_(pinned(rates), non_blocking=True)
         self.graph.replay()
         return self.losses
 
@@ -101,6 +101,8 @@ class CapturedBlocks:
         UserError: The set does not lie in device memory, or the optimiser cannot be captured.
     """
 
+    pending: tuple[int, list[str], Tensor, torch.cuda.Event] | None = None
+
     def __init__(self, task: RegressionTask, optimizer: Optimizer, blocks: Blocks) -> None:
         self.task, self.optimizer, self.blocks = task, optimizer, blocks
         if CAPTURABLE not in optimizer.defaults:
@@ -108,41 +110,56 @@ class CapturedBlocks:
                 f"trainer.steps_per_batch: {type(optimizer).__name__} cannot be captured as a CUDA "
                 "graph; choose optimizer=adam or adamw, or set trainer.steps_per_batch=1"
             )
-        if task.data.home.type != task.device.type:
+        self.check_home()
+        for group in optimizer.param_groups:
+            group[CAPTURABLE] = True
+        self.graphs: dict[int, Graph] = {}
+        self.warm = False
+
+    def check_home(self) -> None:
+        """Refuse a set that is cut on the CPU for a GPU."""
+        if self.task.data.home.type != self.task.device.type:
             raise UserError(
                 "trainer.steps_per_batch: the training set takes more than half of the free "
                 "device memory, and a CUDA graph cannot read it from a file; set "
                 "trainer.steps_per_batch=1"
             )
-        for group in optimizer.param_groups:
-            group[CAPTURABLE] = True
-        self.graphs: dict[int, Graph] = {}
-        self.warm = False
-        self.pending: tuple[int, list[str], Tensor, torch.cuda.Event] | None = None
 
     def run(self, first: int, count: int) -> None:
         """Train the steps ``first`` to ``first + count`` of the epoch."""
         if not self.warm:
             self.warm_up(first, count)
             return
-        task = self.task
-        drawn = [task.data.draw(task.iteration + step) for step in range(count)]
-        draws = Draw(*(torch.stack(values) for values in zip(*drawn, strict=True)))
+        draws, rates = self.tables(count)
         if count not in self.graphs:
             self.graphs[count] = Graph(self.blocks, self.optimizer, draws)
+        graph = self.graphs[count]
+        losses = graph.replay(draws, torch.tensor(rates))
+        self.keep(graph.names, losses)
+
+    def tables(self, count: int) -> tuple[Draw, list[list[float]]]:
+        """What the next steps' batches are cut by and their learning rates; the schedule goes on.
+
+        Returns:
+            Draws, (steps, ...) each, and the rate of every group in every step.
+        """
+        task = self.task
+        drawn = [task.data.draw(task.iteration + step) for step in range(count)]
         rates = []
         for _ in range(count):
             rates.append([float(group["lr"]) for group in self.optimizer.param_groups])
             self.blocks.advance_schedule()
-        graph = self.graphs[count]
-        losses = graph.replay(draws, torch.tensor(rates))
-        on_host = _pinned(torch.empty(losses.shape, dtype=losses.dtype))
+        return Draw(*(torch.stack(values) for values in zip(*drawn, strict=True))), rates
+
+    def keep(self, names: list[str], losses: Tensor) -> None:
+        """Fetch the losses of a block that runs, (steps, names), and count its steps."""
+        on_host = pinned(torch.empty(losses.shape, dtype=losses.dtype))
         on_host.copy_(losses, non_blocking=True)
         event = torch.cuda.Event()  # type: ignore[no-untyped-call]
         event.record()
         self.flush()  # of the block before, while this one runs
-        self.pending = task.iteration, graph.names, on_host, event
-        task.iteration += count
+        self.pending = self.task.iteration, names, on_host, event
+        self.task.iteration += len(losses)
 
     def warm_up(self, first: int, count: int) -> None:
         """The first block, step by step, on a stream of its own as a capture will be."""
@@ -162,12 +179,47 @@ class CapturedBlocks:
         iteration, names, losses, event = self.pending
         event.synchronize()
         self.pending = None
+        self.take_in(iteration, names, losses)
+
+    def take_in(self, iteration: int, names: list[str], losses: Tensor) -> None:
+        """Check losses, (steps, names), and add them to those of the epoch.
+
+        Args:
+            iteration: Of the first step.
+            names: Of the losses.
+            losses: On the CPU.
+        """
         for step, row in enumerate(losses.tolist()):
             values = dict(zip(names, row, strict=True))
             self.task.check_finite(values, iteration + step)
             self.blocks.take(values)
 
 
-def _pinned(values: Tensor) -> Tensor:
+def check_blocks(task: RegressionTask, *, captured: bool) -> None:
+    """Refuse what a CUDA graph cannot hold.
+
+    Raises:
+        UserError: Naming the key.
+    """
+    key = decided_anew(task)
+    if captured and key is not None:
+        raise UserError(
+            f"trainer.steps_per_batch: {key} changes with every step and cannot be captured as a "
+            "CUDA graph; set trainer.steps_per_batch=1 or trainer.accelerator=cpu"
+        )
+
+
+def decided_anew(task: RegressionTask) -> str | None:
+    """The key of what Python decides anew in every step; None where nothing is."""
+    reasons = {
+        "quantization=qat": task.is_quantization_aware,
+        "task.ema_decay": task.average is not None,
+        "callbacks=channel_ranker": task.ranking is not None,
+        "data.degradation.share": task.data.degradation.share > 0,
+    }
+    return next((key for key, is_set in reasons.items() if is_set), None)
+
+
+def pinned(values: Tensor) -> Tensor:
     """In memory that a GPU copies from while the CPU goes on."""
     return values.pin_memory()

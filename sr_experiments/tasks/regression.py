@@ -16,9 +16,12 @@ from sr_experiments.errors import UserError
 from sr_experiments.models import SRModel
 from sr_experiments.quantization.modes import HalfPrecision, NoQuantization, PostTraining
 from sr_experiments.tasks.base import SuperResolutionTask
-from sr_experiments.tasks.blocks import Blocks, check_blocks
+from sr_experiments.tasks.blocks import Blocks
+from sr_experiments.tasks.capture import check_blocks
 from sr_experiments.tasks.distillation import learn_from
+from sr_experiments.tasks.grouped import Step
 from sr_experiments.tasks.scheduling import TERM, TOTAL, OptimizerFactory, SchedulerFactory
+from sr_experiments.tasks.turns import current_seat
 
 
 class RegressionTask(SuperResolutionTask):
@@ -77,14 +80,18 @@ class RegressionTask(SuperResolutionTask):
         self.make_scheduler = scheduler
         self.blocks: Blocks | None = None
 
-    def terms(self, low_res: Tensor, high_res: Tensor) -> dict[str, Tensor]:
+    def terms(
+        self, low_res: Tensor, high_res: Tensor, prediction: Tensor | None = None
+    ) -> dict[str, Tensor]:
         """What a step minimises the sum of, by name.
 
         Args:
             low_res: (N, 3, H, W) in [0, 1].
             high_res: (N, 3, scale * H, scale * W) in [0, 1].
+            prediction: What the network makes of ``low_res``, where that is known.
         """
-        terms = self._terms(self.network, self.predict(low_res), low_res, high_res)
+        prediction = self.predict(low_res) if prediction is None else prediction
+        terms = self._terms(self.network, prediction.to(low_res.dtype), low_res, high_res)
         penalty = None if self.quantizer is None else self.quantizer.penalty()
         if penalty is not None:
             terms["sqcl"] = penalty
@@ -121,14 +128,23 @@ class RegressionTask(SuperResolutionTask):
             self.log(name, value, on_epoch=True, on_step=False, batch_size=1, sync_dist=True)
         return loss
 
-    def losses(self, low_res: Tensor, high_res: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    def losses(
+        self, low_res: Tensor, high_res: Tensor, prediction: Tensor | None = None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """What a step minimises, and what it logs by name, which nothing waits for.
+
+        Runs that train as one batched network meet here, unless there is a prediction.
 
         Args:
             low_res: (N, 3, H, W) in [0, 1].
             high_res: (N, 3, scale * H, scale * W) in [0, 1].
+            prediction: What the network makes of ``low_res``, where that is known.
         """
-        terms = self.terms(low_res, high_res)
+        seat = current_seat()
+        if seat is not None and prediction is None:
+            answer: tuple[Tensor, dict[str, Tensor]] = seat.meet(Step(self, low_res, high_res))
+            return answer
+        terms = self.terms(low_res, high_res, prediction)
         loss = torch.stack(list(terms.values())).sum()
         values = {TOTAL: loss} | {TERM + name: value for name, value in terms.items()}
         if self.reference is not None and self.reference.trains:

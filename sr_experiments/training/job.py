@@ -3,11 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from sr_experiments.configuration.stages import Stage, changes, plan
+from sr_experiments.reporting.run_folder import RunFolder
 
 # Words that a run's name has already, or that change nothing of what is measured.
 UNTOLD = ("model=", "scale=", "run_name=", "resume=", "paths.", "logger", "hydra", "callbacks=")
@@ -54,6 +56,16 @@ class Job:
                 for entry, stage in zip(whole["stages"], self.stages, strict=True)
             ]
         return whole
+
+    def is_finished(self, folder: RunFolder) -> bool:
+        """Whether a folder has this very run, so that there is nothing to do."""
+        finished = folder.status() == "finished" and folder.matches(self.resolved)
+        return bool(self.config.resume) and finished
+
+    @property
+    def outputs(self) -> Path:
+        """Folder of all runs."""
+        return Path(str(self.config.paths.output_dir))
 
     @property
     def name(self) -> str:

@@ -209,7 +209,7 @@ def graphs_on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     monkeypatch.setattr(torch.cuda, "CUDAGraph", OnCPU)
     monkeypatch.setattr(torch.cuda, "graph", captured)
     monkeypatch.setattr(torch.cuda, "Event", Event)
-    monkeypatch.setattr(capture, "_pinned", lambda values: values.clone())
+    monkeypatch.setattr(capture, "pinned", lambda values: values.clone())
     monkeypatch.setattr(capture.Graph, "block", block)
     monkeypatch.setattr(CapturedBlocks, "warm_up", steps_only)
     return replayed

@@ -22,6 +22,7 @@ from sr_experiments.reporting.distributions import Distribution, draw
 from sr_experiments.reporting.loggers.options import WandB, has_key
 from sr_experiments.reporting.loggers.results import KEPT, PICTURES, Results
 from sr_experiments.reporting.loggers.run import OVER_EPOCHS, OVER_ITERATIONS, LoggedRun
+from sr_experiments.tasks.turns import current_seat
 
 if TYPE_CHECKING:
     from wandb import Run
@@ -45,6 +46,8 @@ def open_run(options: WandB, run: LoggedRun) -> "list[WandbRun]":
         "entity": options.entity,
         "id": run.identity("wandb") or os.urandom(4).hex(),
     }
+    # Runs of a process that train as one network are open side by side.
+    reinit: Any = "default" if current_seat() is None else "create_new"
     try:
         made = wandb.init(
             # W&B's agent has decided on project and id of the runs that it starts.
@@ -57,7 +60,7 @@ def open_run(options: WandB, run: LoggedRun) -> "list[WandbRun]":
             resume="allow",
             config=run.described,
             # Offline W&B has four lines to say, of which one is of use.
-            settings=wandb.Settings(mode=mode, silent=offline, quiet=True),
+            settings=wandb.Settings(mode=mode, silent=offline, quiet=True, reinit=reinit),
         )
     except wandb.errors.Error as error:
         raise UserError(f"W&B cannot be used: {error}\n  add logger.mode=offline") from error

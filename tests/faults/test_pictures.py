@@ -22,9 +22,9 @@ CUT_SHORT = """
 import os, sys
 from pathlib import Path
 from sr_experiments import train
-fit = train.fit
+fit, cache = train.fit, Path(sys.argv[1])
 def shortened(*args):
-    for file in Path(sys.argv[1]).glob("packed/*.safetensors"):
+    for file in cache.glob("packed/*.safetensors"):
         os.truncate(file, 4096)
     return fit(*args)
 train.fit = shortened
@@ -72,6 +72,7 @@ def test_what_vanishes_under_a_run_does_not_change_it(
 
     monkeypatch.setattr(train, "fit", rob)
     train.run(robbed)
+    assert not photos.exists()
     assert outcome(run_of(robbed)) == outcome(run_of(whole))
 
 

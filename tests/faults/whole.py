@@ -45,6 +45,11 @@ def _picture(path: Path) -> None:
         picture.load()
 
 
+def _yaml(path: Path) -> None:
+    _end(path)
+    yaml.safe_load(path.read_text())
+
+
 def _end(path: Path) -> None:
     assert path.read_text().endswith("\n")
 
@@ -59,7 +64,7 @@ OPENERS: dict[str, Callable[[Path], object]] = {
     ".html": _page,
     ".png": _picture,
     ".webp": _picture,
-    ".yaml": lambda path: yaml.safe_load(path.read_text()),
+    ".yaml": _yaml,
     ".md": _end,
     ".tex": _end,
 }

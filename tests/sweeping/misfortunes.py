@@ -17,8 +17,8 @@ class Misfortune(Callback):
 
     Args:
         kind: ``raise``; ``memory``, as the kernel ends what takes too much; ``limit``, memory that
-            is refused; ``pause``, until ``paused`` in the run folder is removed; ``kill``, which
-            strikes the whole sweep, and ``node``, the machine of a Ray cluster.
+            is refused; ``pause``, until ``paused`` in the run folder is removed; or ``kill``,
+            which strikes the whole sweep.
         only: The seed of the job that is struck.
         seed: The job's own.
         epoch: Counted from 0.
@@ -55,13 +55,6 @@ class Misfortune(Callback):
                 mark.touch()
             while mark.exists():
                 time.sleep(0.05)
-        if self.kind == "node":
-            pid = os.getpid()
-            while Path(f"/proc/{pid}/comm").read_text().strip() != "raylet":
-                stat = Path(f"/proc/{pid}/stat").read_text()
-                pid = int(stat.rpartition(")")[2].split()[1])  # its parent
-            os.kill(pid, signal.SIGKILL)
-            signal.pause()
         if self.kind == "kill":
             sweep = multiprocessing.parent_process()
             assert sweep is not None

@@ -45,6 +45,11 @@ class Seat:
         self.answer: Any = None
         self.random: dict[str, Tensor] | None = None
 
+    @property
+    def is_last(self) -> bool:
+        """Whether every other run of the process is over."""
+        return all(seat.over for seat in self.turns.seats if seat is not self)
+
     def meet(self, offer: Any) -> Any:
         """Wait until every other run has an offer, too.
 

@@ -66,13 +66,14 @@ def test_runs_meet_in_their_order_and_one_that_is_over_is_not_waited_for() -> No
 def test_a_run_that_fails_leaves_the_others_to_go_on() -> None:
     def fails(seat: Seat) -> None:
         seat.meet("once")
+        assert not seat.is_last
         raise ValueError("out of luck")
 
     def goes_on(seat: Seat) -> list[object]:
-        return [seat.meet(step) for step in range(3)]
+        return [*(seat.meet(step) for step in range(3)), seat.is_last]
 
     ends = play(lambda offers: offers, goes_on, fails, goes_on)
-    assert ends == [[0, 1, 2], "out of luck", [0, 1, 2]]
+    assert ends == [[0, 1, 2, False], "out of luck", [0, 1, 2, True]]
 
 
 def test_what_a_meeting_fails_with_is_raised_where_it_belongs() -> None:

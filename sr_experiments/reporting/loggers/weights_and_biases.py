@@ -163,10 +163,12 @@ class WandbRun(WandbLogger):
         self.run.log_artifact(artifact)
 
     def finalize(self, status: str) -> None:
-        """Close the run; nothing of it stays in this process.
+        """Close the run; nothing of it stays in this process when no other run is left there.
 
         W&B would wait for its service when the interpreter exits, which the processes of a sweep's
         jobs never do in the usual way.
         """
         self.run.finish(exit_code=int(status != "success"))
-        wandb.teardown()
+        seat = current_seat()
+        if seat is None or seat.is_last:
+            wandb.teardown()

@@ -108,8 +108,12 @@ def test_every_sweep_composes_to_jobs_that_check() -> None:
             continue
         jobs = grid([f"+sweeps={name}"])
         assert len(jobs) > 1
+        # A large grid repeats itself: every value of an axis, not every pair of two.
+        seen: set[str] = set()
         for job in jobs:
-            check(job)
+            if not set(job) <= seen:
+                check(job)
+                seen.update(job)
 
 
 def _needs_a_plugin(name: str) -> bool:

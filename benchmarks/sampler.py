@@ -19,10 +19,10 @@ from statistics import median
 
 import numpy as np
 import torch
-from crops import decode, turned_crops
+from loaders import CropsOfFiles
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from sr_experiments.configuration.options import CACHE_DIR, DATA_DIR
 from sr_experiments.configuration.verbs import compose_data, parse, run_verb
@@ -53,24 +53,14 @@ class Options:
     cache_dir: str | None = CACHE_DIR
 
 
-class CropsOfFiles(Dataset[tuple[Tensor, Tensor]]):
-    """The usual data set: one random crop of a random image, which is read for it."""
-
-    def __init__(self, pairs: list[tuple[Path, Path]], data: SRData, *, keep: bool) -> None:
-        self.pairs, self.data = pairs, data
-        self.kept = [(decode(low), decode(high)) for low, high in pairs] if keep else None
-
-    def __len__(self) -> int:
-        return 1 << 30
+class DarkenedCrops(CropsOfFiles):
+    """Crops as the sampler makes them: float32 in [0, 1], darkened at random."""
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        random = np.random.default_rng([self.data.seed, index])
-        chosen = int(random.integers(len(self.pairs)))
-        low, high = self.kept[chosen] if self.kept else map(decode, self.pairs[chosen])
-        scale, patch = self.data.scale, self.data.patch
-        crops = turned_crops(low, high, patch, scale, random)
+        random = np.random.default_rng([self.data.seed, index, 1])
         factor = float(random.choice(np.array(self.data.intensity))) / 255
-        return crops[0].float().mul_(factor), crops[1].float().mul_(factor)
+        low, high = super().__getitem__(index)
+        return low.float().mul_(factor), high.float().mul_(factor)
 
 
 def write_low_res(data: SRData, folder: Path) -> list[tuple[Path, Path]]:
@@ -110,7 +100,7 @@ def speed(options: Options, data: SRData) -> None:
     print(f"{'':34}{'images/s':>10}  {'range':>17}  {'sampler is':>11}")
     with tempfile.TemporaryDirectory() as folder:
         pairs = write_low_res(data, Path(folder))
-        files, kept = (CropsOfFiles(pairs, data, keep=keep) for keep in (False, True))
+        files, kept = (DarkenedCrops(pairs, data, keep=keep) for keep in (False, True))
         one_by_one = iter(range(1 << 30))
         few = max(2, options.batches // 50)
         rows: list[tuple[str, Callable[[], object], int]] = [

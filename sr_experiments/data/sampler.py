@@ -1,9 +1,7 @@
 """Random crops of a packed set, a whole batch at a time and no pass per image.
 
-On a GPU that holds the set, one gather copies the rows of all crops of a batch out of the flat
-pixels, and a second turns each crop by its symmetry of the square. On a CPU a gather of pixels of
-three bytes takes longer than a copy of each crop, which reads it turned: from its last row or
-column, or column by column.
+One gather copies the rows of all crops of a batch out of the flat pixels, a second turns each
+crop by its symmetry of the square. Both run on the device that holds the set.
 """
 
 from collections.abc import Sequence
@@ -12,7 +10,6 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from sr_experiments.data.store import PackedImages
@@ -21,7 +18,6 @@ from sr_experiments.errors import UserError
 __all__ = ["Draw", "PatchSampler", "symmetries"]
 
 CHANNELS = 3
-PIXEL = np.dtype((np.void, CHANNELS))
 FREE_SHARE = 0.5  # of a device's free memory that a set may take; the rest is for training
 _KEPT: WeakValueDictionary[tuple[str, str, str], Tensor] = WeakValueDictionary()
 PERMUTATIONS = np.array([[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]])
@@ -147,10 +143,9 @@ class PatchSampler:
             As a call.
         """
         draw = Draw(*(values.to(self.home) for values in draw))
-        turned = self._copied if self.home.type == "cpu" else self._gathered
         batch = []
         for level in range(len(self._flat)):
-            crops = turned(draw, level)
+            crops = self._turned_crops(draw, level)
             if self.channel_shuffle:
                 crops = torch.take_along_dim(crops, draw.colours.view(-1, 1, 1, CHANNELS), dim=3)
             crops = crops.to(self.device).permute(0, 3, 1, 2)
@@ -160,7 +155,7 @@ class PatchSampler:
         low_res, high_res = batch
         return low_res, high_res
 
-    def _gathered(self, draw: Draw, level: int) -> Tensor:
+    def _turned_crops(self, draw: Draw, level: int) -> Tensor:
         """The turned crops of one resolution, (N, size, size, 3) uint8, by two gathers."""
         crops = _rows(
             self._flat[level], draw.first[:, level], draw.row[:, level], self._rows_of[level]
@@ -171,18 +166,6 @@ class PatchSampler:
         if len(crops) != len(number):  # those of several runs that share the set
             number = torch.arange(len(crops), dtype=torch.int32, device=self.home)
         return _turned(crops, self._turns[level], draw.symmetry, number)
-
-    def _copied(self, draw: Draw, level: int) -> Tensor:
-        """The same, crop by crop."""
-        size, flat = len(self._rows_of[level]), self._flat[level].numpy()
-        crops = np.empty((len(draw.first), size, size, CHANNELS), dtype=np.uint8)
-        pixels = crops.view(PIXEL)[..., 0]
-        starts, steps = draw.first[:, level].tolist(), draw.row[:, level].tolist()
-        for index, symmetry in enumerate(draw.symmetry.tolist()):
-            strides = steps[index], CHANNELS
-            crop = np.ndarray((size, size), PIXEL, flat.data, starts[index], strides)
-            pixels[index] = _read(crop, symmetry) if self.dihedral else crop
-        return torch.from_numpy(crops)
 
 
 def symmetries(size: int) -> Tensor:
@@ -233,12 +216,3 @@ def _turned(crops: Tensor, turns: Tensor, symmetry: Tensor, crop: Tensor) -> Ten
     """Each crop by its own symmetry."""
     pixels = turns.index_select(0, symmetry) + (crop * crops.shape[1] ** 2).unsqueeze(1)
     return crops.view(-1, CHANNELS).index_select(0, pixels.flatten()).view_as(crops)
-
-
-def _read(crop: NDArray[np.void], symmetry: int) -> NDArray[np.void]:
-    """A square in the order of one of `symmetries`; nothing is copied."""
-    if symmetry & 1:
-        crop = crop[::-1]
-    if symmetry & 2:
-        crop = crop[:, ::-1]
-    return crop.T if symmetry & 4 else crop

@@ -200,14 +200,3 @@ def test_every_device_draws_the_same_batches(photos: PackedImages) -> None:
         for here, there in zip(on_cpu(iteration), on_gpu(iteration), strict=True):
             assert there.is_cuda
             assert torch.equal(here, there.cpu())
-
-
-@pytest.mark.parametrize("dihedral", [True, False])
-def test_a_gpus_gathers_give_the_crops_of_a_cpus_copies(
-    photos: PackedImages, dihedral: bool
-) -> None:
-    sampler = PatchSampler(photos, 64, 12, seed=4, dihedral=dihedral)
-    draw = sampler.draw(0)
-    assert set(draw.symmetry.tolist()) == set(range(8))
-    for level in (0, 1):
-        assert torch.equal(sampler._gathered(draw, level), sampler._copied(draw, level))

@@ -63,13 +63,18 @@ class DarkenedCrops(CropsOfFiles):
         return low.float().mul_(factor), high.float().mul_(factor)
 
 
-def write_low_res(data: SRData, folder: Path) -> list[tuple[Path, Path]]:
-    """Low-res PNG files, as sets publish them, beside the set's own high-res files."""
-    files = [
+def training_files(data: SRData) -> list[ImageFile]:
+    """The training set's, an image as often as it is drawn."""
+    return [
         file
         for spec in data.train
         for file in find_images(spec, data.data_dir, data.cache_dir, data.root)
     ]
+
+
+def write_low_res(data: SRData, folder: Path) -> list[tuple[Path, Path]]:
+    """Low-res PNG files, as sets publish them, beside the set's own high-res files."""
+    files = training_files(data)
     store = packed(files, data.scale, data.cache_dir)
     pairs = []
     for index, file in enumerate(files):
@@ -96,6 +101,9 @@ def loader_of(dataset: CropsOfFiles, batch_size: int) -> Iterator[object]:
 
 def speed(options: Options, data: SRData) -> None:
     data.setup()
+    store = packed(training_files(data), data.scale, data.cache_dir)
+    # By itself, on all threads: training has the next batch made by one thread meanwhile.
+    sampler = PatchSampler(store, data.batch_size, data.patch, data.seed)
     iterations = iter(range(1 << 30))
     print(f"{'':34}{'images/s':>10}  {'range':>17}  {'sampler is':>11}")
     with tempfile.TemporaryDirectory() as folder:
@@ -104,7 +112,7 @@ def speed(options: Options, data: SRData) -> None:
         one_by_one = iter(range(1 << 30))
         few = max(2, options.batches // 50)
         rows: list[tuple[str, Callable[[], object], int]] = [
-            ("sampler", lambda: data.train_batch(next(iterations)), options.batches),
+            ("sampler", lambda: sampler(next(iterations)), options.batches),
             (
                 "PIL decode and crop",
                 lambda: [files[next(one_by_one)] for _ in range(data.batch_size)],

@@ -19,6 +19,12 @@ SHOW = ("--cfg", "-c", "--info", "-i", "--hydra-help", "--shell-completion", "-s
 def main(argv: Sequence[str] | None = None) -> None:
     """Entry point of the command line; exits with 2 after a user's mistake."""
     words = list(sys.argv[1:] if argv is None else argv)
+    from sr_experiments.configuration.verbs import run_verb
+
+    run_verb(lambda: _launch(words))
+
+
+def _launch(words: list[str]) -> None:
     if {"-h", "--help"} & set(words):
         from sr_experiments.configuration.help import help_text
 
@@ -27,12 +33,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     if "--version" in words:
         print(f"sr_experiments {__version__}")
         return
-    from sr_experiments.configuration.verbs import run_verb
-
-    run_verb(lambda: _launch(words))
-
-
-def _launch(words: list[str]) -> None:
     from sr_experiments.configuration.application import MULTIRUN, quote_path, start
     from sr_experiments.configuration.stages import plan
 

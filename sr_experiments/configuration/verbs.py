@@ -7,7 +7,10 @@ types are checked, their defaults are the defaults.
 import dataclasses
 import difflib
 import inspect
+import os
 import re
+import select
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -89,9 +92,20 @@ def compose_data(name: str, overrides: Sequence[str] = ()) -> "SRData":
 
 
 def run_verb(main: Callable[[], object]) -> None:
-    """Run ``main``; a user's mistake is printed in one piece and exits with 2."""
+    """Run ``main``; a user's mistake is printed in one piece and exits with 2.
+
+    Where the output goes to a program that stops reading, as ``head`` does, it exits as one that
+    SIGPIPE ends.
+    """
     try:
-        main()
+        try:
+            main()
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        if not _drop_unread_output():
+            raise
+        raise SystemExit(128 + signal.SIGPIPE) from None
     except UserError as error:
         _refuse(error)
     except (OSError, MemoryError) as error:
@@ -102,6 +116,19 @@ def run_verb(main: Callable[[], object]) -> None:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         raise SystemExit(130) from None
+
+
+def _drop_unread_output() -> bool:
+    """Send what nobody reads to nowhere, where it fails no more; False if all is read."""
+    unread = False
+    for stream in (sys.stdout, sys.stderr):
+        ask = select.poll()
+        ask.register(stream, 0)
+        if ask.poll(0):  # of what was not asked for the system tells errors alone
+            unread = True
+            with Path(os.devnull).open("wb") as nowhere:
+                os.dup2(nowhere.fileno(), stream.fileno())
+    return unread
 
 
 def _refuse(error: UserError) -> NoReturn:

@@ -1,5 +1,7 @@
 """What all verbs have in common: quick help, clear refusals, nothing left behind."""
 
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -45,6 +47,20 @@ def test_help_imports_nothing_heavy(name: str) -> None:
     )
     assert f"python -m sr_experiments.{name}" in result.stdout
     assert result.stdout.splitlines()[-1].strip() == "imported"
+
+
+@pytest.mark.parametrize("module", ["sr_experiments", "sr_experiments.report"])
+def test_output_that_nobody_reads_ends_it_without_a_word(module: str) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    ended = subprocess.run(
+        [sys.executable, "-m", module, "--help"],
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+    os.close(writer)
+    assert (ended.returncode, ended.stderr) == (128 + signal.SIGPIPE, b"")
 
 
 @pytest.mark.parametrize("name", VERBS)

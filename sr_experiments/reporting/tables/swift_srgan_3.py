@@ -6,11 +6,12 @@ waited for before the clock is read. The runtimes of a small frame are timed in 
 large one by themselves, since all of them at once need more than 14 GiB to make a 4K picture.
 
 Time and memory grow with the pixels, so the small frame tells what the large one would take: what
-is beyond ``limit`` or the memory that is free is left out, with that estimate in its row.
+is beyond ``limit`` or the memory that is free is left out, with that estimate in its row. Ctrl-C
+ends it with the rows that are there.
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -161,16 +162,47 @@ def table(
 
     Raises:
         UserError: There is no such device, or a runtime makes no pictures.
+        KeyboardInterrupt: Before the first row.
     """
     if device == "cuda" and not torch.cuda.is_available():
         raise UserError("device=cuda: no CUDA device here; use device=cpu")
     wanted = {method: name for method, name in NETWORKS.items() if models is None or name in models}
     if not wanted:
         raise UserError(f"models=: table=swift_srgan_3 is of {', '.join(NETWORKS.values())}")
-    groups: list[list[Row]] = []
+    rows: list[dict[str, Cell]] = []
+    notes = _notes(repeats, device)
+    try:
+        for row in _rows(entry_of, wanted, device, threads, repeats, patience, limit, advance):
+            rows.append(row)
+    except KeyboardInterrupt:
+        if not rows:
+            raise
+        notes.append("Interrupted: what is missing was not measured.")
+    frames = list(dict.fromkeys(row["frame"] for row in rows))
+    return Table(
+        "swift_srgan_3",
+        f"{SWIFT_SRGAN_PAPER}, table III: time per frame",
+        "What the paper prints, and what the same networks take here.",
+        COLUMNS,
+        [list(_compared([row for row in rows if row["frame"] == frame])) for frame in frames],
+        notes,
+        sortable=False,
+    )
+
+
+def _rows(
+    entry_of: Callable[[str], Entry],
+    wanted: Mapping[str, str],
+    device: str,
+    threads: int,
+    repeats: int,
+    patience: float,
+    limit: float,
+    advance: Callable[[str], None],
+) -> Iterator[dict[str, Cell]]:
+    """Frame by frame and network by network, each row once it is measured."""
     smaller: dict[tuple[str, str], Need] = {}
     for (height, width), printed in SWIFT_SRGAN_TABLE_3.items():
-        rows: list[dict[str, Cell]] = []
         for method, name in wanted.items():
             entry = entry_of(name)
             costs = count(entry)
@@ -190,21 +222,11 @@ def table(
                 if reason is None:
                     ways.append(way)
                 else:
-                    rows.append(about | {"runtime": way.name, "ms": reason})
+                    yield about | {"runtime": way.name, "ms": reason}
             advance(f"{method}, {width}x{height}")
             for row in _timed(entry, ways, (height, width), repeats, patience):
-                rows.append(about | row)
                 smaller[method, str(row["runtime"])] = Need.of(row, height * width)
-        groups.append(list(_compared(rows)))
-    return Table(
-        "swift_srgan_3",
-        f"{SWIFT_SRGAN_PAPER}, table III: time per frame",
-        "What the paper prints, and what the same networks take here.",
-        COLUMNS,
-        groups,
-        _notes(repeats, device),
-        sortable=False,
-    )
+                yield about | row
 
 
 def _timed(

@@ -11,6 +11,7 @@ from sr_experiments.configuration.networks import network
 from sr_experiments.errors import UserError
 from sr_experiments.reporting.tables import swift_srgan_2, swift_srgan_3
 from sr_experiments.reporting.tables.measured import Entry
+from sr_experiments.reporting.tables.table import Table
 from sr_experiments.reporting.tables.trained import TrainedRun
 
 SCORES = {"psnr_y": 29.0, "ssim_y": 0.82, "psnr_rgb": 27.0, "ssim_rgb": 0.8}
@@ -108,6 +109,35 @@ def test_a_large_frame_beyond_the_time_or_the_memory_is_left_out_by_the_small_on
     assert large(60, 4095) == ["left out: about 4.0 GiB"] * 3
     assert large(0, 4097) == ["left out: about 0 s"] * 3
     assert swift_srgan_3.Need(100, 7.0, 10.0).at(400) == swift_srgan_3.Need(400, 28.0, 40.0)
+
+
+def test_an_interrupted_table_has_the_rows_that_were_measured(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    frames = {size: {"Swift-SRGAN": 5.0} for size in ((4, 8), (8, 16))}
+    monkeypatch.setattr(swift_srgan_3, "SWIFT_SRGAN_TABLE_3", frames)
+    monkeypatch.setattr(swift_srgan_3, "peak_memory", lambda *_: 1.0)
+
+    def interrupted(begun: str) -> Table:
+        def advance(doing: str) -> None:
+            if begun in doing:
+                raise KeyboardInterrupt
+
+        return swift_srgan_3.table(
+            small,
+            device="cpu",
+            threads=1,
+            repeats=1,
+            patience=60,
+            models=["swift_srgan"],
+            advance=advance,
+        )
+
+    table = interrupted("16x8")
+    assert [row["frame"] for row in table.rows] == ["8x4 x4"] * 3
+    assert table.notes[-1].startswith("Interrupted")
+    with pytest.raises(KeyboardInterrupt):
+        interrupted("8x4")
 
 
 def test_what_makes_no_pictures_is_not_timed() -> None:

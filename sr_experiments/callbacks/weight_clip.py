@@ -52,8 +52,6 @@ class WeightClip(pl.Callback):
         self.kernels = trained_kernels(pl_module.network)
         if pl_module.reference is not None and pl_module.reference.trains:
             self.kernels += trained_kernels(pl_module.reference.network)
-        if pl_module.reference is not None and pl_module.reference.trains:
-            self.kernels += trained_kernels(pl_module.reference.network)
 
     @torch.no_grad()
     def on_train_batch_end(

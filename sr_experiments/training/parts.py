@@ -9,7 +9,7 @@ import torch
 from omegaconf import DictConfig
 from torch import nn
 
-from sr_experiments.callbacks import ChannelRanker
+from sr_experiments.callbacks import ChannelRanker, WeightClip
 from sr_experiments.configuration.stages import Stage
 from sr_experiments.errors import UserError
 from sr_experiments.models import SavedModel
@@ -98,6 +98,11 @@ def build(stage: Stage, left: Mapping[str, SavedModel] | None = None) -> Parts:
         raise UserError(
             f"trainer.steps_per_batch={blocks} is for one process; leave it at 1, or set "
             "trainer.devices=1"
+        )
+    if blocks > 1 and any(isinstance(callback, WeightClip) for callback in callbacks):
+        raise UserError(
+            f"trainer.steps_per_batch={blocks}: callbacks=weight_clip clamps after every step, and "
+            "is called after every block; set trainer.steps_per_batch=1"
         )
     if blocks > 1:
         captured = device(config.trainer).type == "cuda"

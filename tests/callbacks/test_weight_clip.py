@@ -24,6 +24,7 @@ from sr_experiments.models import (
 )
 from sr_experiments.models.kernels import trained_kernels
 from sr_experiments.optim import Constant
+from sr_experiments.quantization import QuantizationAware
 from sr_experiments.tasks import RegressionTask
 
 # Lightning 2.6 asks torch's pytree in a way that torch 2.15 deprecates.
@@ -127,6 +128,13 @@ def test_any_network_can_be_clipped(network: SRModel) -> None:
         limit = float(old.square().mean().sqrt())
         assert torch.allclose(kernel.read(), old.clamp(-limit, limit), atol=1e-5), kernel.name
         assert not torch.allclose(kernel.read(), old, atol=1e-5), kernel.name
+
+
+def test_a_twin_is_clipped_as_often_as_the_network(data: SRData) -> None:
+    network = ABPN(channels=8, num_blocks=1)
+    clip = WeightClip()
+    train(network, data, clip, quantization=QuantizationAware(reference="twin"))
+    assert len(clip.kernels) == 2 * len(trained_kernels(network))
 
 
 def test_mistakes_are_refused_by_key() -> None:

@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from sr_experiments.data.finding import ImageFile, find_images
-from sr_experiments.data.sampler import PatchSampler
+from sr_experiments.data.sampler import PatchSampler, _fits
 from sr_experiments.data.store import PackedImages, packed
 from sr_experiments.errors import UserError
 from sr_experiments.functional.resize import downscale
@@ -200,3 +200,14 @@ def test_every_device_draws_the_same_batches(photos: PackedImages) -> None:
         for here, there in zip(on_cpu(iteration), on_gpu(iteration), strict=True):
             assert there.is_cuda
             assert torch.equal(here, there.cpu())
+
+
+def test_a_set_lies_on_a_gpu_that_has_twice_its_size_free(
+    photos: PackedImages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size = photos.low.numel() + photos.high.numel()
+    for free, fits in ((2 * size, False), (2 * size + 1, True)):
+        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _, free=free: (free, 10 * size))
+        assert _fits(photos, torch.device("cuda")) is fits
+    assert _fits(photos, torch.device("cpu"))
+    assert not _fits(photos, torch.device("mps"))

@@ -15,7 +15,7 @@ from sr_experiments.errors import UserError
 from sr_experiments.tasks import NonFiniteLossError, RegressionTask, capture
 from sr_experiments.tasks.capture import CapturedBlocks
 from sr_experiments.training.parts import build
-from sr_experiments.training.trainer import make_trainer
+from sr_experiments.training.trainer import device, make_trainer
 
 TINY = [
     "data.batch_size=2",
@@ -52,6 +52,7 @@ def make_task(*words: str) -> tuple[RegressionTask, Any]:
     (stage,) = plan([*TINY, *words])
     parts = build(stage)
     assert isinstance(parts.task, RegressionTask)
+    parts.task.data.setup(device(stage.config.trainer))
     clips = parts.task.automatic_optimization
     return parts.task, make_trainer(stage.config.trainer, parts.epochs, [], None, clips=clips)
 
@@ -141,6 +142,10 @@ def test_what_a_cuda_graph_cannot_hold_is_refused(words: list[str], told: str) -
     [
         (["task=gan", "trainer.steps_per_batch=4"], "GANTask takes one step per batch"),
         (["trainer.steps_per_batch=0"], "trainer.steps_per_batch=0"),
+        (
+            ["callbacks=[default,weight_clip]", "trainer.steps_per_batch=2"],
+            "callbacks=weight_clip clamps after every step",
+        ),
     ],
 )
 def test_blocks_of_what_has_none_are_refused(words: list[str], told: str) -> None:
@@ -153,6 +158,16 @@ def test_an_optimiser_without_a_capturable_step_is_refused() -> None:
     assert task.blocks is not None
     optimizer = torch.optim.SGD(task.network.parameters(), lr=0.1)
     with pytest.raises(UserError, match="SGD cannot be captured"):
+        CapturedBlocks(task, optimizer, task.blocks)
+
+
+def test_a_set_that_stays_in_its_file_is_refused_for_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    task, _ = make_task("trainer.steps_per_batch=4")
+    assert task.blocks is not None
+    optimizer = torch.optim.Adam(task.network.parameters())
+    CapturedBlocks(task, optimizer, task.blocks)
+    monkeypatch.setattr(RegressionTask, "device", torch.device("cuda"))
+    with pytest.raises(UserError, match="more than half of the free device memory"):
         CapturedBlocks(task, optimizer, task.blocks)
 
 

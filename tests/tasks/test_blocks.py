@@ -94,8 +94,11 @@ def test_blocks_of_any_length_give_the_weights_and_metrics_of_single_steps(
     assert_same(fit(*words, f"trainer.steps_per_batch={steps}"), fit(*words))
 
 
-def test_a_resumed_training_in_blocks_goes_on_to_the_same_weights(tmp_path: Path) -> None:
-    words = ["trainer.steps_per_batch=4", "scheduler=cosine"]
+@pytest.mark.parametrize("accelerator", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+def test_a_resumed_training_in_blocks_goes_on_to_the_same_weights(
+    accelerator: str, tmp_path: Path
+) -> None:
+    words = ["trainer.steps_per_batch=4", "scheduler=cosine", f"trainer.accelerator={accelerator}"]
     whole = fit(*words)
     task, trainer = make_task(*words)
     trainer.fit_loop.max_epochs = 1
@@ -103,7 +106,11 @@ def test_a_resumed_training_in_blocks_goes_on_to_the_same_weights(tmp_path: Path
     trainer.save_checkpoint(tmp_path / "half.ckpt")
     task, trainer = make_task(*words)
     trainer.fit(task, ckpt_path=tmp_path / "half.ckpt", weights_only=True)
-    assert_same(outcome(task, trainer), whole)
+    resumed = outcome(task, trainer)
+    if accelerator == "cpu":
+        assert_same(resumed, whole)
+    for name, values in whole[0].items():  # cuDNN adds in any order
+        torch.testing.assert_close(resumed[0][name], values, rtol=1e-2, atol=1e-4)
 
 
 def test_a_loss_that_is_no_number_is_named_with_its_iteration(

@@ -17,7 +17,7 @@ from sr_experiments.deploy.scoring import predict_image
 from sr_experiments.errors import UserError
 from sr_experiments.models import SavedModel, collapse, count_parameters, read_model, save_model
 from sr_experiments.reporting.evaluation import load_sets, score_networks
-from sr_experiments.reporting.run_folder import RunFolder
+from sr_experiments.reporting.run_folder import RunFolder, as_typed
 
 SCHEMA_VERSION = 1
 SETS = ("set5", "set14")
@@ -145,10 +145,7 @@ def command(run: RunFolder) -> str:
 
     words = yaml.safe_load((run.path / "overrides.yaml").read_text(encoding="utf-8")) or []
     words = [_anywhere(word) for word in words if not word.startswith("paths.")]
-    sweeps = [word for word in words if word.startswith("+sweeps=")]
-    rest = [word for word in words if word not in sweeps]
-    named = [word.replace("+sweeps=", "sweep=") for word in sweeps]
-    return shlex.join(["python", "-m", "sr_experiments", *named, *rest])
+    return shlex.join(["python", "-m", "sr_experiments", *as_typed(words)])
 
 
 def _anywhere(word: str) -> str:

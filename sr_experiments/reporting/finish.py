@@ -19,6 +19,7 @@ from sr_experiments.files import write_atomic
 from sr_experiments.functional.resize import upscale
 from sr_experiments.metrics import psnr_rgb
 from sr_experiments.reporting import image_scores
+from sr_experiments.reporting.environment import counted
 from sr_experiments.reporting.evaluation import BASELINE, score_networks
 from sr_experiments.reporting.panels import panels_file, write_panels
 from sr_experiments.reporting.run_folder import RunFolder
@@ -171,6 +172,6 @@ def _measured(kind: str, size: int, latency: Mapping[str, Any], drop: float) -> 
     return [
         f"{kind} file {size / 1024:.1f} KiB",
         f"{latency['median']:.1f} ms (+-{latency['spread']:.1f}) at {latency['size']} "
-        f"on {latency['threads']} threads of this CPU",
+        f"on {counted(latency['threads'], 'thread')} of this CPU",
         f"validation drop {drop:+.3f} dB",
     ]

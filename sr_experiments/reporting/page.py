@@ -14,6 +14,7 @@ import jinja2
 from sr_experiments.files import write_atomic
 from sr_experiments.reporting import web
 from sr_experiments.reporting.classification.page import CLASSIFICATION, write_classifier_page
+from sr_experiments.reporting.environment import counted
 from sr_experiments.reporting.image_scores import read_scores
 from sr_experiments.reporting.layer_section import layer_section
 from sr_experiments.reporting.page_parts import STYLE, command, embed, machine
@@ -126,9 +127,10 @@ def _facts(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
         facts.append((f"{summary['macs'] / 1e9:.2f}", "GMAC at 640x360"))
     if summary.get("tflite_bytes") is not None:
         latency = summary["latency_ms"]
+        threads = counted(latency["threads"], "thread")
         facts += [
             (f"{summary['tflite_bytes'] / 1024:.1f}", "KiB INT8"),
-            (f"{latency['median']:.1f}", f"ms INT8, {latency['threads']} threads of this CPU"),
+            (f"{latency['median']:.1f}", f"ms INT8, {threads} of this CPU"),
             (f"{summary['int8_drop']:+.3f}", "dB validation drop"),
         ]
     if summary.get("fp16") is not None:

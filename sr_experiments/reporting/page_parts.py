@@ -6,6 +6,7 @@ import shlex
 
 from markupsafe import Markup
 
+from sr_experiments.reporting.environment import counted
 from sr_experiments.reporting.run_folder import RunFolder
 
 STYLE = Markup("""\
@@ -44,6 +45,6 @@ def machine(folder: RunFolder) -> str:
     try:
         facts = json.loads((folder.path / "environment.json").read_text(encoding="utf-8"))
         versions = ", ".join(f"{name} {value}" for name, value in facts["versions"].items())
-        return f"{facts['cpu']['model']}, {facts['cpu']['cores']} cores; {versions}"
+        return f"{facts['cpu']['model']}, {counted(facts['cpu']['cores'], 'core')}; {versions}"
     except (OSError, ValueError, KeyError, TypeError):
         return "environment.json cannot be read"

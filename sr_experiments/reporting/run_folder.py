@@ -11,7 +11,7 @@ import io
 import json
 import os
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,18 @@ def without(node: Any, keys: Collection[str]) -> Any:
     if isinstance(node, Mapping):
         return {key: without(value, keys) for key, value in node.items() if key not in keys}
     return [without(item, keys) for item in node] if isinstance(node, list) else node
+
+
+def as_typed(words: Sequence[str]) -> list[str]:
+    """A job's words as they are typed: the sweep first, by the word that names it.
+
+    Example:
+        >>> as_typed(["seed=1", "+sweeps=zoo", "model=xlsr"])
+        ['sweep=zoo', 'seed=1', 'model=xlsr']
+    """
+    sweeps = [word for word in words if word.startswith("+sweeps=")]
+    rest = [word for word in words if word not in sweeps]
+    return [*(word.replace("+sweeps=", "sweep=") for word in sweeps), *rest]
 
 
 class RunFolder:

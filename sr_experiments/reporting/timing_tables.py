@@ -9,6 +9,7 @@ from rich.table import Table
 
 from sr_experiments.deploy.challenge import CONSTANTS
 from sr_experiments.deploy.layers import Layers
+from sr_experiments.reporting.environment import counted
 from sr_experiments.reporting.shipping import HEIGHT, WIDTH
 from sr_experiments.reporting.timing import CHALLENGE_SCALE, Benchmark, Row
 
@@ -46,7 +47,7 @@ def print_result(result: Benchmark) -> None:
         table.add_row(*cells)
     console = Console(highlight=False)
     console.print(table)
-    threads = f"{first.threads} thread{'s' if first.threads > 1 else ''}"
+    threads = counted(first.threads, "thread")
     console.print(
         f"median and interquartile range of {first.runs} runs after {result.warmup}, in turn, on "
         f"{threads} of {processor(result.machine)}"

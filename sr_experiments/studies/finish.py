@@ -13,6 +13,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from sr_experiments.files import write_atomic
+from sr_experiments.reporting.environment import counted
 from sr_experiments.reporting.run_folder import RunFolder
 from sr_experiments.studies.analysis import (
     Agreement,
@@ -140,8 +141,8 @@ def _print(
         console.print(f"{name}: {size / 2**20:.1f} MiB of gradients an epoch", highlight=False)
     for one in compared:
         console.print(
-            f"sketch, phase {one.phase}: {one.batches} batches, {one.epochs} epochs; relative "
-            f"error {one.error:.2%} (worst {one.worst:.2%}), rank correlation "
+            f"sketch, phase {one.phase}: {one.batches} batches, {counted(one.epochs, 'epoch')}; "
+            f"relative error {one.error:.2%} (worst {one.worst:.2%}), rank correlation "
             f"{one.rank_correlation:.3f} (worst {one.worst_rank_correlation:.3f})",
             highlight=False,
         )

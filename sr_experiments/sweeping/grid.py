@@ -66,7 +66,9 @@ def grid(overrides: Sequence[str]) -> list[list[str]]:
         and (item.input_line in overrides or item.get_key_element() not in given)
     ]
     fixed = [
-        line for line, item in zip(lines, parse(lines), strict=True) if not item.is_sweep_override()
+        line
+        for line, item in zip(lines, parse(lines), strict=True)
+        if not item.is_sweep_override() and item.get_key_element() not in given
     ]
     base = [item.input_line or "" for item in fixed_items] + fixed
     choices = [_choices(axis) for axis in axes]

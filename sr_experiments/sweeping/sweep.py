@@ -13,7 +13,7 @@ from sr_experiments.configuration.compose import check_with_choices
 from sr_experiments.configuration.search import samples, study_words
 from sr_experiments.configuration.stages import plan
 from sr_experiments.errors import UserError
-from sr_experiments.reporting.run_folder import RunFolder
+from sr_experiments.reporting.run_folder import RunFolder, as_typed
 from sr_experiments.sweeping import log
 from sr_experiments.sweeping.apart import DiedError, FailedError, call_apart
 from sr_experiments.sweeping.grid import Naming, grid, left_to_jobs, without_axes
@@ -109,7 +109,8 @@ def _preflight(overrides: list[str], naming: Naming) -> str:
     try:
         return call_apart(_check, job)
     except (UserError, FailedError, DiedError) as error:
-        raise UserError(f"{' '.join(overrides)}\n  {error}\nnothing was started") from error
+        job_line = shlex.join(as_typed(overrides))
+        raise UserError(f"{job_line}\n  {error}\nnothing was started") from error
 
 
 def _check(job: Job) -> str:

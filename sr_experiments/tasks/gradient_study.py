@@ -37,7 +37,7 @@ from sr_experiments.quantization.modes import NoQuantization, PostTraining
 from sr_experiments.reporting.run_folder import RunFolder
 from sr_experiments.studies.finish import Results, finish
 from sr_experiments.studies.gradients import Exact, GradientStore, Sketch, gradient_of
-from sr_experiments.studies.measures import ENDS, in_order, measured
+from sr_experiments.studies.measures import ENDS, in_order, measured, name_of
 from sr_experiments.studies.policy import Policy, Schedule
 from sr_experiments.tasks.contract import TrainingData
 from sr_experiments.tasks.scheduling import OptimizerFactory, ScheduledTask, SchedulerFactory
@@ -277,8 +277,8 @@ class GradientStudy(ScheduledTask):
         schedule = self.schedule or self._schedule()
         stores = self._make_stores(folder.path) if self._kinds() else {}
         results = Results(
-            title=getattr(self.measure, "title", type(self.measure).__name__),
-            metric=type(self.measure).__name__,
+            title=getattr(self.measure, "title", name_of(self.measure)),
+            metric=name_of(self.measure),
             ends=getattr(self.measure, "ends", ENDS),
             distances={name: torch.stack(rows) for name, rows in self.rows.items()},
             schedule=schedule,

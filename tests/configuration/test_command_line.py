@@ -143,8 +143,20 @@ def test_words_about_what_only_a_sweep_chooses_reach_its_jobs() -> None:
     assert left_to_jobs(known) == known
 
 
+def test_what_is_typed_wins_over_what_a_sweep_fixes() -> None:
+    jobs = grid(["+sweeps=precision", "scale=4", "seed=1"])
+    assert {check(job).scale for job in jobs} == {4}
+    assert axes(jobs) == {"trainer.precision"}
+
+
 def test_a_job_is_named_by_what_varies_in_its_sweep() -> None:
     assert axes(grid(["model=xlsr,espcn", "seed=1", "scale=2,3"])) == {"model", "scale"}
+
+
+def test_a_refused_job_of_a_named_sweep_is_said_as_it_is_typed(tmp_path: Path) -> None:
+    refused = outcome("sweep=seeds", "data=folder", "data.root=gone", cwd=tmp_path)
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("error: sweep=seeds ")
 
 
 def test_a_sweep_that_was_refused_leaves_nothing_and_one_that_is_done_is_not_repeated(

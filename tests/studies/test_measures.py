@@ -1,5 +1,6 @@
 import colorsys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from sr_experiments.studies.measures import (
     Shuffled,
     in_order,
     measured,
+    name_of,
 )
 
 
@@ -188,6 +190,11 @@ def test_a_damaged_cache_is_measured_again(crops: Tensor, tmp_path: Path) -> Non
     (file,) = (tmp_path / "measures").glob("*.safetensors")
     file.write_bytes(b"half")
     assert torch.equal(measured(Intensity(), crops, tmp_path), kept)
+
+
+def test_a_function_is_called_by_its_own_name_on_the_page() -> None:
+    assert name_of(partial(plain_canny)) == name_of(plain_canny) == "plain_canny"
+    assert name_of(Edges()) == "Edges"
 
 
 def test_any_function_of_pictures_is_a_metric(crops: Tensor) -> None:

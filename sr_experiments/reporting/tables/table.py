@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from sr_experiments.reporting.environment import counted
+
 Cell = str | int | float | None
 Row = Mapping[str, Cell]
 GOOD, BAD = "good", "bad"
@@ -93,7 +95,7 @@ class Origin:
         """The machine in a line."""
         cpu = self.machine["cpu"]
         int8 = ", ".join(cpu["int8_instructions"]) or "no INT8 instructions"
-        return f"{cpu['model']}, {cpu['cores']} cores, {int8}"
+        return f"{cpu['model']}, {counted(cpu['cores'], 'core')}, {int8}"
 
     @property
     def software(self) -> str:

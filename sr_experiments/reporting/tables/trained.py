@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sr_experiments.reporting.environment import counted
 from sr_experiments.reporting.run_folder import RunFolder
 from sr_experiments.reporting.run_paths import run_paths
 from sr_experiments.reporting.tables.measured import Entry
@@ -134,7 +135,7 @@ def notes_on(
     for run in used:
         recipes[run.recipe] = recipes.get(run.recipe, 0) + 1
     for recipe, count in recipes.items():
-        yield f"Ours: {count} run{'s' if count > 1 else ''}, {recipe}."
+        yield f"Ours: {counted(count, 'run')}, {recipe}."
     others = [run for run in runs if run not in used]
     if others:
         named = ", ".join(f"{run.model} x{run.scale}" for run in others)

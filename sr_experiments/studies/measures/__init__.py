@@ -1,6 +1,6 @@
 """What the pictures of a mini-batch study are sorted by."""
 
-from sr_experiments.studies.measures.base import ENDS, Measure, in_order, measured
+from sr_experiments.studies.measures.base import ENDS, Measure, in_order, measured, name_of
 from sr_experiments.studies.measures.colour import MeanColour
 from sr_experiments.studies.measures.edges import Edges
 from sr_experiments.studies.measures.intensity import Intensity
@@ -18,4 +18,5 @@ __all__ = [
     "Shuffled",
     "in_order",
     "measured",
+    "name_of",
 ]

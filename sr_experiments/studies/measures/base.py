@@ -3,6 +3,7 @@
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -15,7 +16,7 @@ from torch import Tensor
 
 from sr_experiments.errors import UserError, blaming
 
-__all__ = ["ENDS", "Measure", "in_order", "measured"]
+__all__ = ["ENDS", "Measure", "in_order", "measured", "name_of"]
 
 AT_ONCE = 100  # pictures: what fits into a CPU's cache
 ENDS = ("lowest", "highest")
@@ -48,6 +49,17 @@ class Measure(ABC):
 
     def begin(self, pictures: Tensor) -> None:  # noqa: B027 (most have nothing to look at)
         """Look at the whole set before its parts are measured, (N, 3, H, W) uint8."""
+
+
+def name_of(measure: Callable[[Tensor], Tensor]) -> str:
+    """What its author called a measure: the class of an object, or the function.
+
+    Example:
+        >>> name_of(partial(torch.mean)), name_of(torch.nn.Identity())
+        ('mean', 'Identity')
+    """
+    made = measure.func if isinstance(measure, partial) else measure
+    return str(getattr(made, "__name__", type(made).__name__))
 
 
 def measured(

@@ -49,7 +49,8 @@ class Options(DataOptions):
     scale          enlargement, for table=zoo
     repeats        timed runs of each network, for table=zoo and mobile_ai_2022, where 0 times
                    nothing, and swift_srgan_3
-    patience       seconds after which one run of a slow network is enough, for swift_srgan_3
+    patience       seconds for the runs of a network at a size, of which there is one at least and
+                   at most repeats, for swift_srgan_3
     limit          seconds beyond which a 540p frame is left out, by what 270p took; null: none
     device         cpu or cuda, for swift_srgan_3
     data           set or [sets] of the figure, or that the runs of the page are scored on now; or

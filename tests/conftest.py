@@ -29,6 +29,12 @@ TINY = [
 ]
 
 
+@pytest.fixture
+def one_cache(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Packed sets of all tests in one folder, not the user's."""
+    monkeypatch.setenv("SR_CACHE_DIR", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
 @pytest.fixture(scope="session")
 def data_dir() -> Path:
     """Folder with ``train/`` and ``test/`` (Set5, Set14, ...); skips when there is none."""

@@ -18,12 +18,10 @@ from sr_experiments.training.parts import build
 SMALL = ["model=rpq", "model.channels=6", "model.num_blocks=1"]
 RANK = ["callbacks=[default,channel_ranker]"]
 # Lightning 2.6 asks torch's pytree in a way that torch 2.15 deprecates.
-pytestmark = pytest.mark.filterwarnings("ignore:.*treespec, LeafSpec.*:FutureWarning")
-
-
-@pytest.fixture(autouse=True)
-def _one_cache(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
-    monkeypatch.setenv("SR_CACHE_DIR", str(tmp_path_factory.getbasetemp() / "cache"))
+pytestmark = [
+    pytest.mark.usefixtures("one_cache"),
+    pytest.mark.filterwarnings("ignore:.*treespec, LeafSpec.*:FutureWarning"),
+]
 
 
 def job(folder: Path, *words: str) -> train.Job:

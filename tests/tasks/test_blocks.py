@@ -28,17 +28,13 @@ TINY = [
 ]
 # Lightning 2.6 asks torch's pytree in a way that torch 2.15 deprecates.
 pytestmark = [
+    pytest.mark.usefixtures("one_cache"),
     pytest.mark.filterwarnings("ignore:.*treespec, LeafSpec.*:FutureWarning"),
     pytest.mark.filterwarnings("ignore:.*in eval mode at the start of training.*"),
     pytest.mark.filterwarnings("ignore:.*does not have many workers.*"),
 ]
 
 Result = tuple[dict[str, Tensor], dict[str, float]]
-
-
-@pytest.fixture(autouse=True)
-def _one_cache(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
-    monkeypatch.setenv("SR_CACHE_DIR", str(tmp_path_factory.getbasetemp() / "cache"))
 
 
 SMALL = ["model=abpn", "model.channels=4", "model.num_blocks=1"]

@@ -20,9 +20,7 @@ from sr_experiments.training.preflight import hand_over, preflight
 ABPN_CONFIG = {"_target_": "sr_experiments.models.ABPN", "channels": 8, "num_blocks": 1}
 
 
-@pytest.fixture(autouse=True)
-def _one_cache(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
-    monkeypatch.setenv("SR_CACHE_DIR", str(tmp_path_factory.getbasetemp() / "cache"))
+pytestmark = pytest.mark.usefixtures("one_cache")
 
 
 @pytest.fixture

@@ -36,10 +36,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*treespec, LeafSpec.*:FutureWar
 
 
 @pytest.fixture(autouse=True)
-def _one_cache_and_a_small_benchmark(
-    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    monkeypatch.setenv("SR_CACHE_DIR", str(tmp_path_factory.getbasetemp() / "cache"))
+def _a_small_benchmark(monkeypatch: pytest.MonkeyPatch, one_cache: None) -> None:
     # Seconds at 640x360, and no test here is about latency.
     monkeypatch.setattr(finish, "LATENCY_RUNS", 1)
     monkeypatch.setattr(finish, "HEIGHT", 36)

@@ -20,7 +20,10 @@ QUICK = [
     "trainer.accelerator=cpu",
 ]
 # Lightning 2.6 asks torch's pytree in a way that torch 2.15 deprecates.
-pytestmark = pytest.mark.filterwarnings("ignore:.*treespec, LeafSpec.*:FutureWarning")
+pytestmark = [
+    pytest.mark.usefixtures("one_cache"),
+    pytest.mark.filterwarnings("ignore:.*treespec, LeafSpec.*:FutureWarning"),
+]
 
 
 def job(folder: Path, *words: str) -> train.Job:
@@ -28,11 +31,6 @@ def job(folder: Path, *words: str) -> train.Job:
     config = compose(overrides, hydra=True)
     choices = {key: str(value) for key, value in config.hydra.runtime.choices.items()}
     return train.Job(compose(overrides), choices, overrides)
-
-
-@pytest.fixture(autouse=True)
-def _one_cache(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
-    monkeypatch.setenv("SR_CACHE_DIR", str(tmp_path_factory.getbasetemp() / "cache"))
 
 
 def test_a_run_leaves_everything_the_contract_names(

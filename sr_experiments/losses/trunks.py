@@ -194,7 +194,7 @@ def _download(source: _Source) -> Mapping[str, Any]:
     except Exception as error:  # each library raises its own kinds: network, disk, checksum
         raise UserError(
             f"the weights at {source.address} are not in {source.folder} and could not be "
-            f"downloaded ({error}); fetch them on another machine and set the loss's "
+            f"downloaded ({error}); fetch them on another machine and name the file with "
             "weights=<file>"
         ) from error
 

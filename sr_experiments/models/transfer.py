@@ -5,7 +5,10 @@ x4 network is fine-tuned from its x2 one (arXiv:2203.07961, 4). Only layers whos
 from the scale begin anew.
 """
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from sr_experiments.errors import UserError
 from sr_experiments.models.base import SRModel
@@ -61,7 +64,7 @@ def transfer(network: SRModel, saved: SavedModel) -> Transfer:
         there = {key: value.shape for key, value in twin.state_dict().items()}
     for key in sorted(here.keys() | there.keys()):
         if here.get(key) != there.get(key):
-            hint = "give the model.* options that it was trained with"
+            hint = f"give the options that it was trained with: {_options(saved.config)}"
             if saved.collapsed and not network.collapsed:
                 hint = "it is folded: name its run folder, or fold this one (collapse: true)"
             raise UserError(
@@ -77,6 +80,15 @@ def transfer(network: SRModel, saved: SavedModel) -> Transfer:
         tuple(copied),
         fresh,
         sum(value.numel() for value in copied.values()),
+    )
+
+
+def _options(config: Mapping[str, Any]) -> str:
+    """As they are typed."""
+    return " ".join(
+        f"model.{key}={value if isinstance(value, str) else json.dumps(value)}"
+        for key, value in config.items()
+        if key not in ("_target_", "scale")
     )
 
 

@@ -143,7 +143,10 @@ def print_looks(looks: Looks, console: Console) -> None:
             table.add_row(name, metric, *cells)
         table.add_section()
     console.print(table)
+    reasons: dict[str, list[str]] = {}
     for metric, reason in looks.missing.items():
-        console.print(
-            f"{metric}: {NOT_MEASURED}, {reason.splitlines()[0]}", markup=False, highlight=False
-        )
+        reasons.setdefault(reason.splitlines()[0], []).append(metric)
+    for reason, of in reasons.items():
+        console.print(f"{', '.join(of)}: {NOT_MEASURED}, {reason}", markup=False, highlight=False)
+    if reasons:
+        console.print("weights_dir=<folder> reads files of weights from there", markup=False)

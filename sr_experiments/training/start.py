@@ -137,7 +137,8 @@ def start_from(network: nn.Module, source: Path) -> str:
             return f"init_from={source}: {transfer(network, saved)}"
         except UserError as error:
             refusals.append(error)
-    raise UserError(f"init_from={source}: {refusals[0]}") from refusals[0]
+    # Of a run folder the last one: it is of the very layers that trained.
+    raise UserError(f"init_from={source}: {refusals[-1]}") from refusals[-1]
 
 
 def _candidates(source: Path, shipped: SavedModel) -> Iterator[SavedModel]:

@@ -36,13 +36,14 @@ def test_means_are_of_pictures_without_their_border() -> None:
 
 
 def test_what_cannot_be_measured_is_said_with_the_reason() -> None:
-    looks = compare({"cats": [cat()]}, {}, 2, {"lpips": Nowhere(), "l1": L1()})
+    looks = compare({"cats": [cat()]}, {}, 2, {"lpips": Nowhere(), "dists": Nowhere(), "l1": L1()})
     console = Console(width=80, record=True, quiet=False, file=None)
     with console.capture() as capture:
         print_looks(looks, console)
     text = capture.get()
     assert "not measured" in text
-    assert "lpips: not measured, there is no such file" in text
+    assert "lpips, dists: not measured, there is no such file" in text  # a reason is said once
+    assert "weights_dir=<folder>" in text
     assert "l1" in text
     assert "…" not in text
 

@@ -58,6 +58,15 @@ def test_a_folded_network_takes_the_shipped_file(
     assert all(torch.equal(value, shipped[k]) for k, value in network.state_dict().items())
 
 
+def test_a_run_of_other_widths_is_refused_with_the_options_to_give(
+    make_job: MakeJob, x2: Path, tmp_path: Path
+) -> None:
+    words = [f"init_from={x2}", "scale=2", "model.block=ecb", "model.channels=6"]
+    with pytest.raises(UserError, match=r"trained with: .*model\.channels=4 ") as refused:
+        build(make_job(tmp_path, *words).stages[0])
+    assert "folded" not in str(refused.value)
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [

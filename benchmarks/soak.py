@@ -135,6 +135,8 @@ def main() -> None:
         else:
             words.append(word)
     output = Path(given["output"]).absolute()
+    if output.exists():
+        raise SystemExit(f"error: output={output} is there already; name another folder")
     (output / "photos").mkdir(parents=True)
     crops(output / "photos")
     table = output / TABLE

@@ -332,6 +332,8 @@ def main() -> None:
     given = dict(word.split("=", 1) for word in sys.argv[1:])
     seed, kills = int(given.get("seed", "1")), int(given.get("kills", "50"))
     output = Path(given.get("output", "outputs/kills")).absolute()
+    if output.exists():
+        raise SystemExit(f"error: output={output} is there already; name another folder")
     output.mkdir(parents=True)
     references = {}
     for kind in KINDS:

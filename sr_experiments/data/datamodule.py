@@ -11,7 +11,7 @@ from torch import Tensor
 from sr_experiments.data.ahead import Ahead
 from sr_experiments.data.degradation import Degradation
 from sr_experiments.data.finding import ImageFile, find_images, set_name
-from sr_experiments.data.sampler import Draw, PatchSampler
+from sr_experiments.data.sampler import LEAVE_OUT, REFUSE, REMEDY, SMALL, Draw, PatchSampler
 from sr_experiments.data.store import HighRes, PackedImages, Pair, Pairs, low_res_size, packed
 from sr_experiments.errors import UserError
 
@@ -36,6 +36,7 @@ class SRData:
         scale: Enlargement of height and width.
         batch_size: Crops per batch.
         patch: Height and width of the low-res training crops.
+        small: What becomes of training images smaller than a crop; see `PatchSampler`.
         steps_per_epoch: Batches per epoch.
         dihedral: Turn and mirror each crop by one of the 8 symmetries of the square.
         intensity: Factors of which each crop is multiplied by one.
@@ -59,6 +60,7 @@ class SRData:
         *,
         batch_size: int = 16,
         patch: int = 32,
+        small: str = REFUSE,
         steps_per_epoch: int = 100,
         dihedral: bool = True,
         intensity: Sequence[float] = (1.0, 0.7, 0.5),
@@ -72,6 +74,7 @@ class SRData:
         self.train, self.val, self.test = list(train), list(val), list(test)
         self.scale = scale
         self.batch_size, self.patch, self.steps_per_epoch = batch_size, patch, steps_per_epoch
+        self.small = small
         self.dihedral, self.channel_shuffle = dihedral, channel_shuffle
         self.intensity = tuple(intensity)
         self.degradation = Degradation(**(degradation or {}))
@@ -113,18 +116,30 @@ class SRData:
                 f"{min(shared)} is in data.train and in data.val or data.test: "
                 "a network must not be measured on what it was trained on"
             )
-        window = SMALLEST_SCORED + 2 * self.scale
-        for files, least, advice in (
-            (training, self.patch, "lower data.patch to {} or leave the image out"),
-            (measured, -(-window // self.scale), "leave it out: it cannot be scored"),
-        ):
-            for file in files:
-                side = min(low_res_size(file, self.scale))
-                if side < least:
-                    raise UserError(
-                        f"{file.path} is {side} pixels wide or high at 1/{self.scale}, and "
-                        f"{least} are needed; {advice.format(side)}"
-                    )
+        self._check_sizes(training, measured)
+
+    def _check_sizes(self, training: Sequence[ImageFile], measured: Sequence[ImageFile]) -> None:
+        sides = [min(low_res_size(file, self.scale)) for file in training]
+        if self.small == REFUSE:
+            self._refuse(training, sides, self.patch, f"lower data.patch to {{}}, or {REMEDY}")
+        if self.small == LEAVE_OUT and max(sides, default=self.patch) < self.patch:
+            raise UserError(
+                f"data.small=leave_out leaves no image: at 1/{self.scale} each is less than "
+                f"data.patch={self.patch} wide or high; lower data.patch to {max(sides)}"
+            )
+        sides = [min(low_res_size(file, self.scale)) for file in measured]
+        least = -(-(SMALLEST_SCORED + 2 * self.scale) // self.scale)
+        self._refuse(measured, sides, least, "leave it out: it cannot be scored")
+
+    def _refuse(
+        self, files: Sequence[ImageFile], sides: Sequence[int], least: int, advice: str
+    ) -> None:
+        for file, side in zip(files, sides, strict=True):
+            if side < least:
+                raise UserError(
+                    f"{file.path} is {side} pixels wide or high at 1/{self.scale}, and "
+                    f"{least} are needed; {advice.format(side)}"
+                )
 
     def setup(
         self, device: torch.device | str = "cpu", progress: SetProgress | None = None
@@ -156,6 +171,7 @@ class SRData:
             dihedral=self.dihedral,
             intensity=self.intensity,
             channel_shuffle=self.channel_shuffle,
+            small=self.small,
             device=device,
         )
         self._ahead = None
@@ -283,6 +299,8 @@ class SRData:
             if not isinstance(value, int) or value < least:
                 name = key if key == "scale" else f"data.{key}"
                 raise UserError(f"{name}={value} is not a whole number from {least}")
+        if self.small not in SMALL:
+            raise UserError(f"data.small={self.small} is not one of {', '.join(SMALL)}")
         if not self.intensity or min(self.intensity) <= 0 or max(self.intensity) > 1:
             raise UserError(
                 f"data.intensity={list(self.intensity)} are not factors above 0, at most 1; "

@@ -49,7 +49,13 @@ class PhotoCrops(SRData):
         super().setup(device, progress)
         store = packed(self._find(self.train), self.scale, self.cache_dir)
         sampler = PatchSampler(
-            store, DRAWN_AT_ONCE, self.patch, CROP_SEED, dihedral=False, intensity=(1.0,)
+            store,
+            DRAWN_AT_ONCE,
+            self.patch,
+            CROP_SEED,
+            dihedral=False,
+            intensity=(1.0,),
+            small=self.small,
         )
         parts = [sampler(index) for index in range(-(-self.images // DRAWN_AT_ONCE))]
         low, high = (

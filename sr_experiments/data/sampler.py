@@ -1,7 +1,8 @@
 """Random crops of a packed set, a whole batch at a time and no pass per image.
 
 One gather copies the rows of all crops of a batch out of the flat pixels, a second turns each
-crop by its symmetry of the square. Both run on the device that holds the set.
+crop by its symmetry of the square. Both run on the device that holds the set. Where images may
+be smaller than a crop, a third between them mirrors what lies outside.
 """
 
 from collections.abc import Sequence
@@ -10,14 +11,17 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from sr_experiments.data.store import PackedImages
 from sr_experiments.errors import UserError
 
-__all__ = ["Draw", "PatchSampler", "symmetries"]
+__all__ = ["LEAVE_OUT", "REFUSE", "REMEDY", "SMALL", "Draw", "PatchSampler", "symmetries"]
 
 CHANNELS = 3
+REFUSE, LEAVE_OUT, MIRROR = SMALL = ("refuse", "leave_out", "mirror")
+REMEDY = "add data.small=leave_out (such images are not drawn) or data.small=mirror (mirrored)"
 FREE_SHARE = 0.5  # of a device's free memory that a set may take; the rest is for training
 _KEPT: WeakValueDictionary[tuple[str, str, str], Tensor] = WeakValueDictionary()
 PERMUTATIONS = np.array([[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]])
@@ -28,7 +32,9 @@ class Draw(NamedTuple):
 
     Attributes:
         first: (N, 2) first byte of each crop, low-res and high-res.
-        row: (N, 2) bytes from a row of it to the next.
+        row: (N, 2) bytes from a row of its image to the next.
+        inside: (N, 2, 2) of rows and of columns, in low-res pixels: how many of the crop lie
+            before its image, and how many the image has.
         symmetry: (N,) of the square.
         factor: (N,) float32 of a level of 255.
         colours: (N, 3) their order.
@@ -36,6 +42,7 @@ class Draw(NamedTuple):
 
     first: Tensor
     row: Tensor
+    inside: Tensor
     symmetry: Tensor
     factor: Tensor
     colours: Tensor
@@ -57,6 +64,10 @@ class PatchSampler:
         intensity: Factors of which each crop's pixels, low-res and high-res, are multiplied
             by one (XLSR, section 4.2).
         channel_shuffle: Permute the three colours of each crop.
+        small: What becomes of images smaller than a crop. ``refuse``; ``leave_out``: they are not
+            drawn; ``mirror``: the crop lies anywhere around the whole image, which goes on
+            mirrored with its edge pixel repeated. MATLAB's bicubic sees just that beyond a border,
+            so the low-res crop is still its high-res crop shrunk.
         device: Holds the pixels when they take less than half of its free memory; otherwise
             they stay in the mapped file and the batches are sent there.
 
@@ -64,7 +75,7 @@ class PatchSampler:
         home: The device that holds the pixels.
 
     Raises:
-        UserError: An image is smaller than the patch.
+        UserError: An image is smaller than the patch and refused, or all are left out.
     """
 
     def __init__(
@@ -77,15 +88,10 @@ class PatchSampler:
         dihedral: bool = True,
         intensity: Sequence[float] = (1.0, 0.7, 0.5),
         channel_shuffle: bool = False,
+        small: str = REFUSE,
         device: torch.device | str = "cpu",
     ) -> None:
-        smallest = int(store.sizes.amin(dim=1).argmin())
-        height, width = store.sizes[smallest].tolist()
-        if patch > min(height, width):
-            raise UserError(
-                f"data.patch={patch} is larger than the image {store.names[smallest]}, which has "
-                f"{width}x{height} pixels at 1/{store.scale}; lower data.patch or leave it out"
-            )
+        self._drawn = _drawable(store, patch, small)
         self.batch_size, self.patch, self.scale = batch_size, patch, store.scale
         self.seed = seed
         self.dihedral, self.channel_shuffle = dihedral, channel_shuffle
@@ -97,6 +103,8 @@ class PatchSampler:
         sides = (patch, patch * self.scale)
         self._turns = tuple(symmetries(size).to(self.home) for size in sides)
         self._rows_of = tuple(torch.arange(size, device=self.home) for size in sides)
+        self._mirrors = small == MIRROR and patch > int(store.sizes.min())
+        self._widest = int(store.sizes[:, 1].max())
         self._crop = torch.arange(batch_size, dtype=torch.int32, device=self.home)
 
     def __call__(self, iteration: int) -> tuple[Tensor, Tensor]:
@@ -114,9 +122,11 @@ class PatchSampler:
             np.random.PCG64(np.random.SeedSequence([self.seed % 2**64, iteration]))
         )
         count = self.batch_size
-        image = random.integers(len(self._sizes), size=count)
+        image = self._drawn[random.integers(len(self._drawn), size=count)]
         sizes = self._sizes[image]
-        corner = (random.random((count, 2)) * (sizes - self.patch + 1)).astype(np.int64)
+        room = sizes - self.patch  # below 0: of the crop, around the image
+        offset = (random.random((count, 2)) * (np.abs(room) + 1)).astype(np.int64)
+        corner = np.where(room < 0, 0, offset)
         symmetry = random.integers(8, size=count)
         intensity = self.intensity[random.integers(len(self.intensity), size=count)]
         colours = PERMUTATIONS[random.integers(len(PERMUTATIONS), size=count)]
@@ -128,6 +138,7 @@ class PatchSampler:
         return Draw(
             torch.from_numpy(first),
             torch.from_numpy(CHANNELS * width),
+            torch.from_numpy(np.stack([offset - corner, sizes], axis=2)),
             torch.from_numpy(symmetry),
             torch.from_numpy(intensity / np.float32(255)),
             torch.from_numpy(colours),
@@ -157,15 +168,38 @@ class PatchSampler:
 
     def _turned_crops(self, draw: Draw, level: int) -> Tensor:
         """The turned crops of one resolution, (N, size, size, 3) uint8, by two gathers."""
-        crops = _rows(
-            self._flat[level], draw.first[:, level], draw.row[:, level], self._rows_of[level]
-        )
+        flat, rows = self._flat[level], self._rows_of[level]
+        first, step = draw.first[:, level, None], draw.row[:, level, None]
+        if self._mirrors:
+            factor = self.scale if level else 1
+            crops = _mirrored(flat, first, step, rows, draw.inside * factor, self._widest * factor)
+        else:
+            crops = _rows(flat, first + step * rows, len(rows))
         if not self.dihedral:
             return crops
         number = self._crop
         if len(crops) != len(number):  # those of several runs that share the set
             number = torch.arange(len(crops), dtype=torch.int32, device=self.home)
         return _turned(crops, self._turns[level], draw.symmetry, number)
+
+
+def _drawable(store: PackedImages, patch: int, small: str) -> NDArray[np.int64]:
+    """Which images are drawn."""
+    sides = store.sizes.amin(dim=1).numpy()
+    large = sides >= patch
+    if small == MIRROR:
+        return np.arange(len(store))
+    if large.all() or (small == LEAVE_OUT and large.any()):
+        return np.flatnonzero(large)
+    index = int(sides.argmin() if small == REFUSE else sides.argmax())
+    height, width = store.sizes[index].tolist()
+    refused = f"the image {store.names[index]}, which has {width}x{height} pixels"
+    if small == LEAVE_OUT:
+        refused = f"every image, the largest {width}x{height} pixels"
+    raise UserError(
+        f"data.patch={patch} is larger than {refused} at 1/{store.scale}; lower data.patch to "
+        f"{sides[index]}" + (f", or {REMEDY}" if small == REFUSE else "")
+    )
 
 
 def symmetries(size: int) -> Tensor:
@@ -202,14 +236,30 @@ def _pixels(store: PackedImages, home: torch.device) -> tuple[Tensor, Tensor]:
     return pixels[0], pixels[1]
 
 
-def _rows(flat: Tensor, first: Tensor, step: Tensor, rows: Tensor) -> Tensor:
-    """Crops of as many ``rows``, which start ``step`` bytes apart: (N, size, size, 3) uint8."""
-    size = len(rows)
-    length = CHANNELS * size
+def _rows(flat: Tensor, starts: Tensor, length: int) -> Tensor:
+    """Rows of ``length`` pixels from the bytes ``starts`` (N, size) on: (N, size, length, 3)."""
+    window = CHANNELS * length
     # Row i of this view is the bytes from i on; nothing is copied until it is indexed.
-    every = flat.as_strided((flat.numel() - length + 1, length), (1, 1))
-    starts = first[:, None] + step[:, None] * rows
-    return every.index_select(0, starts.flatten()).view(-1, size, size, CHANNELS)
+    every = flat.as_strided((flat.numel() - window + 1, window), (1, 1))
+    return every.index_select(0, starts.flatten()).view(*starts.shape, length, CHANNELS)
+
+
+def _mirrored(
+    flat: Tensor, first: Tensor, step: Tensor, pixels: Tensor, inside: Tensor, widest: int
+) -> Tensor:
+    """As `_rows`, of crops that may go beyond their images; ``inside`` as in `Draw`, scaled."""
+    before, lengths = inside.unsqueeze(-1).unbind(2)
+    place = (pixels - before) % (2 * lengths)
+    rows, columns = torch.where(place < lengths, place, 2 * lengths - 1 - place).unbind(1)
+    size = len(pixels)
+    length = min(size, widest)
+    starts = first + step * rows
+    read = starts.clamp(max=flat.numel() - CHANNELS * length)  # a row's window may pass the end
+    crops = _rows(flat, read, length)
+    moved = (starts - read).div(CHANNELS, rounding_mode="floor").to(torch.int32)
+    line = torch.arange(starts.numel(), dtype=torch.int32, device=flat.device) * length
+    wanted = (line.view_as(moved) + moved).unsqueeze(2) + columns.to(torch.int32).unsqueeze(1)
+    return crops.view(-1, CHANNELS).index_select(0, wanted.flatten()).view(-1, size, size, CHANNELS)
 
 
 def _turned(crops: Tensor, turns: Tensor, symmetry: Tensor, crop: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """What an experiment gets from its data set, and what is refused before it starts."""
 
 import itertools
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -105,7 +106,12 @@ def test_training_on_a_measured_image_is_refused(tmp_path: Path) -> None:
         ({"intensity": []}, "data.intensity"),
         ({"intensity": [1.0, 0.0]}, "data.intensity"),
         ({"intensity": [1.5]}, "data.intensity"),
-        ({"patch": 150}, r"rocket\.jpg is 142 pixels .* lower data\.patch to 142"),
+        (
+            {"patch": 150},
+            r"rocket\.jpg is 142 .* lower data\.patch to 142, .* data\.small=leave_out .*=mirror",
+        ),
+        ({"small": "pad"}, "data.small=pad is not one of refuse, leave_out, mirror"),
+        ({"patch": 500, "small": "leave_out"}, r"leaves no image: .* lower data\.patch to 470"),
         ({"train": ["div2k"]}, "prepare data=div2k"),
         ({"val": ["folder:val"]}, r"data\.root=\.\.\."),
     ],
@@ -116,6 +122,17 @@ def test_a_mistake_is_explained_before_anything_is_decoded(
     with pytest.raises(UserError, match=message):
         photos(tmp_path, **changes).check()
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("small", ["leave_out", "mirror"])
+def test_photos_smaller_than_a_crop_train_when_asked_for(packed_photos: Path, small: str) -> None:
+    before = sorted((packed_photos / "packed").iterdir())
+    data = photos(packed_photos, patch=150, small=small, batch_size=2)
+    data.check()
+    data.setup()
+    low_res, high_res = data.train_batch(0)
+    assert (low_res.shape, high_res.shape) == ((2, 3, 150, 150), (2, 3, 450, 450))
+    assert sorted((packed_photos / "packed").iterdir()) == before  # nothing is packed anew
 
 
 def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path) -> None:
@@ -201,6 +218,23 @@ def test_every_data_option_makes_a_data_set_with_the_shared_defaults(
     assert data.train
     assert data.val
     assert data.test
+
+
+def test_swift_srgans_sets_are_those_of_its_table_1(tmp_path: Path) -> None:
+    experiment = compose(["experiment=swift_srgan/paper"]).data
+    data = instantiate(experiment, cache_dir=tmp_path, data_dir=tmp_path, _convert_="all")
+    counts = {"DIV2K/DIV2K_train_HR": 800, "Flickr2K/Flickr2K_HR": 2650}
+    for name, count in (counts | {"DIV2K/DIV2K_valid_HR": 100}).items():
+        folder = tmp_path / name
+        folder.mkdir(parents=True)
+        Image.new("RGB", (8, 8)).save(folder / "1.png")
+        for number in range(2, count + 1):
+            (folder / f"{number}.png").hardlink_to(folder / "1.png")
+    trained = [file.path.parent for file in data.calibration_files("train")]
+    assert Counter(trained) == {tmp_path / name: count for name, count in counts.items()}
+    measured = [file.path.parent.name for file in data.calibration_files("val")]
+    assert Counter(measured) == {"DIV2K_valid_HR": 100}
+    assert (experiment.patch, experiment.small) == (256, "mirror")
 
 
 def test_div2k_is_split_as_in_xlsrs_paper(tmp_path: Path) -> None:

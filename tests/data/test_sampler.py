@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from sr_experiments.data.finding import ImageFile, find_images
-from sr_experiments.data.sampler import PatchSampler, _fits
+from sr_experiments.data.sampler import Draw, PatchSampler, _fits
 from sr_experiments.data.store import PackedImages, packed
 from sr_experiments.errors import UserError
 from sr_experiments.functional.resize import downscale
@@ -186,14 +186,101 @@ def test_drawing_a_batch_does_not_touch_the_global_random_state(photos: PackedIm
 
 
 def test_a_patch_larger_than_an_image_names_the_image(photos: PackedImages) -> None:
-    with pytest.raises(UserError, match=r"data\.patch=200 is larger than the image rocket"):
+    with pytest.raises(UserError, match=r"patch=200 .* image rocket.*data\.small=leave_out"):
         PatchSampler(photos, 2, 200, seed=1)
 
 
+def narrow_photos(folder: Path, photo: Image.Image, scale: int) -> PackedImages:
+    """Four photos of which a crop of 12 fits in one; the first and the last are tiny."""
+    boxes = {"dot": (5, 4), "wide": (24, 7), "large": (15, 14), "tall": (3, 20)}
+    images = {
+        f"{number}{name}": photo.crop((90, 60, 90 + scale * width, 60 + scale * height))
+        for number, (name, (width, height)) in enumerate(boxes.items())
+    }
+    return store_of(folder, images, scale)
+
+
+def test_a_small_photo_goes_on_mirrored_in_both_resolutions(
+    tmp_path: Path, photo: Image.Image
+) -> None:
+    store = narrow_photos(tmp_path, photo, scale=3)
+    low_res, high_res = PatchSampler(store, 600, 12, seed=1, small="mirror", **PLAIN)(0)
+    drawn = Counter(
+        (low.numpy().tobytes(), high.numpy().tobytes())
+        for low, high in zip(to_bytes(low_res), to_bytes(high_res), strict=True)
+    )
+    places = []
+    for index in range(len(store)):
+        pixels = np.pad(store.high_res(index).numpy(), ((0, 0), (36, 36), (36, 36)), "symmetric")
+        padded = torch.from_numpy(pixels)
+        shrunk = downscale(padded, 3)
+        height, width = store.sizes[index].tolist()
+        # The whole photo is in the crop, or the whole crop in the photo.
+        rows, columns = (range(min(12, side), max(12, side) + 1) for side in (height, width))
+        places.append(
+            {
+                (
+                    shrunk[:, top : top + 12, left : left + 12].numpy().tobytes(),
+                    padded[:, 3 * top : 3 * top + 36, 3 * left : 3 * left + 36].numpy().tobytes(),
+                )
+                for top in rows
+                for left in columns
+            }
+        )
+    # Mirrored twice, the fewest pixels repeat within a crop.
+    assert [len(one) for one in places] == [8 * 8, 6 * 13, 3 * 4, 9 * 6]
+    assert drawn.keys() <= set().union(*places)
+    for one in places:  # 150 each; the standard deviation of a count is 11
+        assert abs(sum(drawn[crop] for crop in one) - 150) < 5 * 11
+    # Most places are drawn: each of those that are rarest twice on average.
+    assert len(drawn) > 0.75 * sum(map(len, places))
+
+
+def test_a_photo_that_is_large_enough_is_cut_as_ever(photos: PackedImages) -> None:
+    for low_res, high_res in (
+        PatchSampler(photos, 8, 24, seed=3, small=small)(1) for small in ("leave_out", "mirror")
+    ):
+        expected = PatchSampler(photos, 8, 24, seed=3)(1)
+        assert torch.equal(low_res, expected[0])
+        assert torch.equal(high_res, expected[1])
+
+
+def test_small_photos_are_left_out_when_asked_for(tmp_path: Path) -> None:
+    levels = {"a": (40, 12), "b": (24, 24), "c": (12, 40), "d": (30, 27)}
+    images = {
+        name: Image.new("RGB", size, (50 * number, 0, 0))
+        for number, (name, size) in enumerate(levels.items())
+    }
+    store = store_of(tmp_path, images, scale=3)
+    low_res, _ = PatchSampler(store, 1000, 8, seed=1, small="leave_out", **PLAIN)(0)
+    counts = Counter(to_bytes(low_res)[:, 0, 0, 0].tolist())
+    assert sorted(counts) == [50, 150]
+    assert abs(counts[50] - 500) < 5 * 16
+    with pytest.raises(UserError, match=r"every image, the largest 10x9 pixels .* lower .* to 9$"):
+        PatchSampler(store, 2, 10, seed=1, small="leave_out")
+
+
+@pytest.mark.parametrize("small", ["leave_out", "mirror"])
+def test_batches_with_small_photos_are_pure_and_can_be_cut_together(
+    tmp_path: Path, photo: Image.Image, small: str
+) -> None:
+    store = narrow_photos(tmp_path, photo, scale=2)
+    first, second = (PatchSampler(store, 5, 12, seed=7, small=small) for _ in range(2))
+    forward = [first(iteration) for iteration in range(6)]
+    backward = [second(iteration) for iteration in reversed(range(6))][::-1]
+    drawn = zip(*(first.draw(iteration) for iteration in range(6)), strict=True)
+    together = first.cut(Draw(*(torch.cat(values) for values in drawn)))
+    for level in (0, 1):
+        expected = torch.cat([batch[level] for batch in forward])
+        assert torch.equal(expected, torch.cat([batch[level] for batch in backward]))
+        assert torch.equal(expected, together[level])
+
+
 @pytest.mark.gpu
-def test_every_device_draws_the_same_batches(photos: PackedImages) -> None:
+@pytest.mark.parametrize("patch", [32, 160])  # one photo is 142 wide
+def test_every_device_draws_the_same_batches(photos: PackedImages, patch: int) -> None:
     on_cpu, on_gpu = (
-        PatchSampler(photos, 16, 32, seed=1, channel_shuffle=True, device=device)
+        PatchSampler(photos, 16, patch, seed=1, channel_shuffle=True, small="mirror", device=device)
         for device in ("cpu", "cuda")
     )
     for iteration in range(5):

@@ -45,12 +45,12 @@ def photos(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def job(photos: Path, make_job: MakeJob, tmp_path: Path) -> Callable[[str], train.Job]:
-    def make(name: str) -> train.Job:
+def job(photos: Path, make_job: MakeJob, tmp_path: Path) -> Callable[..., train.Job]:
+    def make(name: str, *words: str) -> train.Job:
         # A cache of its own: it is damaged here.
         cache = f"paths.cache_dir={tmp_path / 'cache'}"
         places = ["data=folder", f"data.root={photos}", cache, "data.patch=16"]
-        return make_job(tmp_path / name, "trainer.epochs=2", *places)
+        return make_job(tmp_path / name, "trainer.epochs=2", *places, *words)
 
     return make
 
@@ -86,17 +86,26 @@ def remove(photos: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "words"), [(edit, "4 images, .*, now 4 images"), (remove, "then 4 .*, now 3 images")]
+    ("change", "words", "crops"),
+    [
+        (
+            edit,
+            "4 images, .*, now 4 images",
+            ("data.patch=52", "data.small=mirror"),
+        ),  # all mirrored
+        (remove, "then 4 .*, now 3 images", ()),
+    ],
 )
 def test_a_run_does_not_go_on_with_other_pictures(
     change: Callable[[Path], None],
     words: str,
-    job: Callable[[str], train.Job],
+    crops: tuple[str, ...],
+    job: Callable[..., train.Job],
     cut: Cut,
     photos: Path,
     tmp_path: Path,
 ) -> None:
-    whole, changed = job("whole"), job("changed")
+    whole, changed = job("whole", *crops), job("changed", *crops)
     train.run(whole)
     cut(changed, 4)
     shutil.copytree(photos, tmp_path / "kept")

@@ -176,26 +176,33 @@ def test_a_crop_is_a_place_of_a_photo_or_the_patch_is_refused(
         files.append(ImageFile(path.stem, path))
     pack(files, scale, tmp_path / "packed.safetensors")
     store = PackedImages(tmp_path / "packed.safetensors")
-    if patch > min(min(size) // scale for size in sizes):
+    small = data.draw(st.sampled_from(["refuse", "mirror"]))
+    if small == "refuse" and patch > min(min(size) // scale for size in sizes):
         with pytest.raises(UserError, match=rf"data\.patch={patch} is larger than the image"):
             PatchSampler(store, 4, patch, seed=0)
         return
     seed = data.draw(st.integers(-(2**70), 2**70))
-    sampler = PatchSampler(store, 4, patch, seed, dihedral=False, intensity=(1.0,))
+    sampler = PatchSampler(store, 4, patch, seed, dihedral=False, intensity=(1.0,), small=small)
     low_res, high_res = sampler(data.draw(st.integers(0, 2**60)))
     assert low_res.shape == (4, 3, patch, patch)
     for crop in high_res.mul(255).round().long():
         row, column, rest = crop
         rows, columns = row + 256 * (rest % 4), column + 256 * (rest % 16 // 4)
         number = rest // 16
-        height, width = (side // scale * scale for side in sizes[int(number.flatten()[0])])
         assert (number == number.flatten()[0]).all()
-        side = torch.arange(patch * scale)
-        assert torch.equal(rows, (rows[0, 0] + side)[:, None].expand_as(rows))
-        assert torch.equal(columns, (columns[0, 0] + side).expand_as(columns))
-        assert rows.max() < height
-        assert columns.max() < width
-        assert rows[0, 0] % scale == columns[0, 0] % scale == 0
+        sides = [side // scale * scale for side in sizes[int(number.flatten()[0])]]
+        for line, side, whole in ((rows[:, 0], sides[0], rows), (columns[0], sides[1], columns.T)):
+            assert torch.equal(whole, line[:, None].expand_as(whole))
+            assert line.tolist() in places_of(side, patch * scale, scale)
+
+
+def places_of(side: int, crop: int, scale: int) -> list[list[int]]:
+    """The pixels of one side of an image, or around all of them, that a crop may have."""
+    room = side - crop
+    if room >= 0:
+        return [list(range(first, first + crop)) for first in range(0, room + 1, scale)]
+    seen = np.pad(np.arange(side), -room, "symmetric")
+    return [seen[first : first + crop].tolist() for first in range(0, -room + 1, scale)]
 
 
 KEYS = ["scale", "seed", "run_name", "budget", "resume", "model", "model.clip_output", "loss.eps",

@@ -118,6 +118,7 @@ def _wanted_archives(data: "SRData") -> list["Archive"]:
 
 def _get(archive: "Archive", cache_dir: Path, console: "Console", keep: bool) -> None:
     from sr_experiments.data.download import fetch
+    from sr_experiments.data.known_pictures import UnknownPicturesError, check_pictures
     from sr_experiments.data.unpacking import unpack
 
     console.print(f"{archive.url}", highlight=False, soft_wrap=True)
@@ -125,8 +126,7 @@ def _get(archive: "Archive", cache_dir: Path, console: "Console", keep: bool) ->
         console.print(f"  {archive.note}", highlight=False, soft_wrap=True)
     if archive.checksum is None:
         console.print(
-            "  nobody publishes its checksum: it is trusted now, and its sum kept in "
-            f"{cache_dir / 'downloads' / 'checksums.json'} for the next time",
+            "  nobody publishes its checksum: its pictures are compared with those that are known",
             highlight=False,
             soft_wrap=True,
         )
@@ -136,13 +136,18 @@ def _get(archive: "Archive", cache_dir: Path, console: "Console", keep: bool) ->
             cache_dir / "downloads",
             lambda done, total: advance("downloading", done, total),
         )
-    with _bar(console, counts=True) as advance:
-        unpack(
-            path,
-            cache_dir / "datasets" / archive.into,
-            archive.members,
-            lambda done, total: advance("unpacking", done, total),
-        )
+    try:
+        with _bar(console, counts=True) as advance:
+            unpack(
+                path,
+                cache_dir / "datasets" / archive.into,
+                archive.members,
+                lambda done, total: advance("unpacking", done, total),
+                lambda folder: check_pictures(archive, folder),
+            )
+    except UnknownPicturesError:
+        path.unlink()
+        raise
     if not keep:
         path.unlink()
 

@@ -4,7 +4,6 @@ Pooch checks the sum and moves the file into place; the downloader handed to it 
 has arrived in ``<name>.part`` and asks the server for the rest (HTTP Range, RFC 9110).
 """
 
-import json
 import re
 import shutil
 import time
@@ -18,13 +17,12 @@ import requests
 
 from sr_experiments.data.sources import Archive
 from sr_experiments.errors import UserError
-from sr_experiments.files import write_atomic, write_json
+from sr_experiments.files import write_atomic
 
 __all__ = ["ResumingDownloader", "fetch"]
 
 CHUNK = 1 << 16  # bytes per write, and lost at most when the connection breaks
 TIMEOUT = (10.0, 60.0)  # seconds to connect, and between two packets
-PINNED = "checksums.json"  # sums of archives for which nobody publishes one
 
 Progress = Callable[[int, int | None], None]  # bytes here, bytes in all when the server says so
 
@@ -158,10 +156,7 @@ def _content_range(response: requests.Response, pattern: str) -> int | None:
 
 
 def fetch(archive: Archive, folder: Path, progress: Progress | None = None) -> Path:
-    """Download an archive unless it is here already, and verify it.
-
-    One without a published checksum is trusted the first time: its sum is written to
-    ``checksums.json`` of ``folder``, and a later download has to equal it.
+    """Download an archive unless it is here already, and verify its checksum if one is published.
 
     Args:
         archive: What to download.
@@ -175,22 +170,16 @@ def fetch(archive: Archive, folder: Path, progress: Progress | None = None) -> P
         UserError: The download fails, or is not the file that it should be.
     """
     name = archive.url.rsplit("/", 1)[-1]
-    pinned_file = folder / PINNED
-    pinned = json.loads(pinned_file.read_text("utf-8")) if pinned_file.is_file() else {}
-    known = archive.checksum or pinned.get(archive.url)
     downloader = ResumingDownloader(folder / f"{name}.part", progress)
     pooch.get_logger().setLevel("WARNING")  # its lines would break the progress bar
     try:
-        path = Path(pooch.retrieve(archive.url, known, name, folder, downloader=downloader))
+        retrieved = pooch.retrieve(
+            archive.url, archive.checksum, name, folder, downloader=downloader
+        )
     except UserError:
         raise
     except ValueError as error:
-        remedy = (
-            "try again later"
-            if archive.checksum
-            else f"if its authors changed it on purpose, delete {pinned_file}"
-        )
-        raise UserError(f"{archive.url} is not what it should be: {error}; {remedy}") from error
-    if known is None:
-        write_json(pinned_file, {**pinned, archive.url: f"sha256:{pooch.file_hash(str(path))}"})
-    return path
+        raise UserError(
+            f"{archive.url} is not what it should be: {error}; try again later"
+        ) from error
+    return Path(retrieved)

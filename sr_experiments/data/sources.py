@@ -2,7 +2,8 @@
 
 Checksums are those that TensorFlow Datasets (DIV2K, sha256) and torchSR (Flickr2K and EDSR's
 benchmark archive, md5) publish; that of BSDS300 is quoted alike by several projects, none of
-them Berkeley. Where nobody publishes one it is ``None``, and `prepare` pins what it sees first.
+them Berkeley. Nobody publishes one of LapSRN's archive, which comes over plain http: what is
+known of it is the pixels of its sets.
 """
 
 from collections.abc import Mapping
@@ -17,9 +18,11 @@ class Archive:
 
     Attributes:
         url: Official address.
-        checksum: ``sha256:...`` or ``md5:...``; None when none is published.
+        checksum: ``sha256:...`` or ``md5:...``; None when none is published, and then
+            ``pictures`` is known.
         into: Folder, below the data sets' own, that it is unpacked in.
         members: What to unpack, as prefixes of the names in the archive.
+        pictures: `pictures_digest` of what is unpacked.
         note: What a user should know before trusting it.
     """
 
@@ -27,6 +30,7 @@ class Archive:
     checksum: str | None
     members: tuple[str, ...]
     into: str = "."
+    pictures: str | None = None
     note: str = ""
 
 
@@ -87,13 +91,20 @@ _BSDS300 = Archive(
 )
 
 
-def _lapsrn(name: str) -> Archive:
+def _lapsrn(name: str, pictures: str) -> Archive:
     return Archive(
         url="http://vllab.ucmerced.edu/wlai24/LapSRN/results/SR_training_datasets.zip",
         checksum=None,
         members=(f"SR_training_datasets/{name}/", f"{name}/"),
+        pictures=pictures,
         note="collected by the authors of LapSRN; the set's own authors offer no archive",
     )
+
+
+_T91 = _lapsrn("T91", "ef79229ad429fad3107f982e165ac25c3170f099e3b228b6af1d82175ab0d5a6")
+_GENERAL100 = _lapsrn(
+    "General100", "ad8a7e68e58df959057c9622801fbe164b049c5f16fa19a3328968a2b19e5409"
+)
 
 
 def _benchmark(name: str) -> Archive:
@@ -129,7 +140,7 @@ SOURCES: dict[str, Source] = {
     ),
     "t91": Source(
         "91 small photos (Yang et al., 2010)",
-        {"train": Split(91, ("T91", "SR_training_datasets/T91", "91-image"), _lapsrn("T91"))},
+        {"train": Split(91, ("T91", "SR_training_datasets/T91", "91-image"), _T91)},
     ),
     "general100": Source(
         "100 photos (FSRCNN; Dong et al., 2016)",
@@ -137,7 +148,7 @@ SOURCES: dict[str, Source] = {
             "train": Split(
                 100,
                 ("General100", "SR_training_datasets/General100", "General-100"),
-                _lapsrn("General100"),
+                _GENERAL100,
             )
         },
     ),

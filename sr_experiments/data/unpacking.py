@@ -27,7 +27,11 @@ class _Member:
 
 
 def unpack(
-    archive: Path, into: Path, prefixes: tuple[str, ...], progress: Progress | None = None
+    archive: Path,
+    into: Path,
+    prefixes: tuple[str, ...],
+    progress: Progress | None = None,
+    check: Callable[[Path], None] | None = None,
 ) -> None:
     """Unpack the files whose names begin with one of ``prefixes``.
 
@@ -39,6 +43,8 @@ def unpack(
         into: Folder to unpack in, made when absent.
         prefixes: Folders in the archive, each ending in ``/``.
         progress: Called with the files done and all.
+        check: Called with the folder of all that was written, before any of it is moved; what it
+            raises keeps ``into`` as it was.
 
     Raises:
         UserError: The archive is damaged, has nothing of what is wanted, names a place outside
@@ -60,6 +66,8 @@ def unpack(
                     shutil.copyfileobj(source, out, 1 << 20)
                 if progress is not None:
                     progress(position + 1, len(wanted))
+            if check is not None:
+                check(Path(temporary))
             for prefix in prefixes:
                 _move(Path(temporary) / prefix, into / prefix)
     except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError) as error:

@@ -1,7 +1,6 @@
 """Downloads from a server on this machine that breaks connections off."""
 
 import hashlib
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -94,19 +93,6 @@ def test_another_file_than_the_published_one_is_refused(
     with pytest.raises(UserError, match="is not what it should be"):
         fetch(archive(server), tmp_path)
     assert not (tmp_path / "set.zip").exists()
-
-
-def test_an_unknown_checksum_is_kept_for_the_next_time(
-    server: "BreakingServer", tmp_path: Path
-) -> None:
-    server.content = CONTENT
-    fetch(archive(server, checksum=None), tmp_path)
-    pinned = json.loads((tmp_path / "checksums.json").read_text())
-    assert pinned == {server.url: SHA256}
-    (tmp_path / "set.zip").unlink()
-    server.content = CONTENT[::-1]
-    with pytest.raises(UserError, match=r"on purpose, delete .*checksums\.json"):
-        fetch(archive(server, checksum=None), tmp_path)
 
 
 @pytest.mark.parametrize("status", [404, 403])

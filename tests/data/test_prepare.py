@@ -1,7 +1,9 @@
 """``prepare`` from an address to packed images, with a server on this machine."""
 
+import hashlib
 import io
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +12,7 @@ from PIL import Image
 from rich.console import Console
 
 from sr_experiments.data import SRData
+from sr_experiments.data.known_pictures import pictures_digest
 from sr_experiments.data.sources import SOURCES, Archive, Source, Split
 from sr_experiments.errors import UserError
 from sr_experiments.prepare import main, prepare
@@ -30,7 +33,12 @@ def tiny(
             photo.rotate(index).save(encoded, format="PNG")
             zipped.writestr(f"sets/T91/t{index}.png", encoded.getvalue())
     server.content = buffer.getvalue()
-    archive = Archive(server.url, None, ("sets/T91/",), note="only for tests")
+    sums = sorted(
+        hashlib.sha256(b"(300, 451, 3)" + photo.rotate(index).tobytes()).hexdigest()
+        for index in range(3)
+    )
+    pictures = hashlib.sha256("\n".join(sums).encode()).hexdigest()
+    archive = Archive(server.url, None, ("sets/T91/",), pictures=pictures, note="only for tests")
     monkeypatch.setitem(
         SOURCES, "t91", Source("3 photos", {"train": Split(3, ("T91", "sets/T91"), archive)})
     )
@@ -64,6 +72,82 @@ def test_a_set_is_downloaded_over_a_broken_connection_unpacked_and_packed(
     assert "train       3 images" in text
     assert "nobody publishes its checksum" in text
     assert "set5        optional, data set set5 (test) is not here" in text
+
+
+def zipped(pictures: dict[str, bytes]) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for name, content in pictures.items():
+            archive.writestr(f"sets/T91/{name}", content)
+    return out.getvalue()
+
+
+def encoded(photo: Image.Image, form: str) -> bytes:
+    out = io.BytesIO()
+    photo.save(out, form, lossless=True)
+    return out.getvalue()
+
+
+def test_the_same_pictures_in_other_files_are_taken(
+    tiny: "BreakingServer", tmp_path: Path, photo: Image.Image
+) -> None:
+    files = {f"im_{index}.webp": encoded(photo.rotate(index), "WEBP") for index in range(3)}
+    tiny.content = zipped({**files, "Thumbs.db": b"of another system"})
+    prepare(data(tmp_path), console())
+    assert len(list((tmp_path / "datasets/sets/T91").glob("*.webp"))) == 3
+
+
+def level_changed(photo: Image.Image) -> Image.Image:
+    """By one level, in one place."""
+    changed = photo.copy()
+    red, green, blue = photo.getpixel((7, 5))  # type: ignore[misc]
+    changed.putpixel((7, 5), (red, green, blue ^ 1))
+    return changed
+
+
+@pytest.mark.parametrize(
+    ("tamper", "told"),
+    [
+        (lambda one: encoded(level_changed(one), "PNG"), "is wanted, not [0-9a-f]{64}\n"),
+        (lambda one: encoded(one, "PNG")[:9000], r"is wanted, not .*t2\.png: cannot be read"),
+        (lambda one: None, "is wanted, not [0-9a-f]{64}\n"),
+    ],
+    ids=["one level", "cut", "missing"],
+)
+def test_other_pictures_than_the_known_ones_are_refused(
+    tamper: Callable[[Image.Image], bytes | None],
+    told: str,
+    tiny: "BreakingServer",
+    tmp_path: Path,
+    photo: Image.Image,
+) -> None:
+    honest = tiny.content
+    files = {f"t{index}.png": encoded(photo.rotate(index), "PNG") for index in range(2)}
+    last = tamper(photo.rotate(2))
+    tiny.content = zipped(files if last is None else {**files, "t2.png": last})
+    with pytest.raises(UserError, match=rf"(?s)set\.zip is refused: .*{told}.*paths\.data_dir"):
+        prepare(data(tmp_path), console())
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+    tiny.content, tiny.tag = honest, '"second"'
+    prepare(data(tmp_path), console())  # the same command goes on when the archive is mended
+
+
+def test_every_archive_is_known_by_its_sum_or_by_its_pictures() -> None:
+    splits = [split for source in SOURCES.values() for split in source.splits.values()]
+    archives = [split.archive for split in splits if split.archive is not None]
+    assert len(archives) > 8
+    assert all((one.checksum or one.pictures) for one in archives)
+
+
+@pytest.mark.parametrize(("name", "folder"), [("t91", "T91"), ("general100", "General100")])
+def test_the_known_pictures_are_those_of_the_published_sets(
+    name: str, folder: str, data_dir: Path
+) -> None:
+    if not (data_dir / "train" / folder).is_dir():
+        pytest.skip(f"no train/{folder} in {data_dir}")
+    archive = SOURCES[name].splits["train"].archive
+    assert archive is not None
+    assert pictures_digest(data_dir / "train" / folder) == archive.pictures
 
 
 def test_what_is_here_is_not_downloaded_again(tiny: "BreakingServer", tmp_path: Path) -> None:

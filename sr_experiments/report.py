@@ -107,7 +107,8 @@ def _table(
     if options.table == "swift_srgan_2":
         from sr_experiments.reporting.tables import swift_srgan_2
 
-        return swift_srgan_2.table(runs, unfinished)
+        half = swift_srgan_2.score(runs, threads=threads, **places, advance=advance)
+        return swift_srgan_2.table(runs, half, unfinished)
     if options.table == "swift_srgan_3":
         return _swift_srgan_3(options, threads, advance)
     if options.table == "xlsr_4":

@@ -1,10 +1,10 @@
 """Trunks: taps, normalisation, weights from files and hubs, and who may not see them."""
 
 import copy
-import functools
 import hashlib
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -156,6 +156,20 @@ class QuietHandler(SimpleHTTPRequestHandler):
         pass
 
 
+@contextmanager
+def serving(folder: Path, handler: type[SimpleHTTPRequestHandler]) -> Iterator[str]:
+    """The address at which this machine serves a folder."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(handler, directory=str(folder)))
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
 @pytest.fixture
 def hub(
     tmp_path: Path, vgg11_file: Path, monkeypatch: pytest.MonkeyPatch
@@ -170,20 +184,12 @@ def hub(
     served = tmp_path / "served"
     served.mkdir()
     (served / name).write_bytes(content)
-    server = ThreadingHTTPServer(
-        ("127.0.0.1", 0), functools.partial(QuietHandler, directory=str(served))
-    )
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
     preset = partial(ImageClassification, crop_size=224)
-    address = f"http://127.0.0.1:{server.server_port}/{name}"
-    local = WeightsEnum("Local", {"DEFAULT": Weights(address, preset, {})})
-    monkeypatch.setattr(torchvision.models, "get_model_weights", lambda _: local)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
-    yield served / name, tmp_path / "torch" / "hub" / "checkpoints" / name
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with serving(served, QuietHandler) as address:
+        local = WeightsEnum("Local", {"DEFAULT": Weights(f"{address}/{name}", preset, {})})
+        monkeypatch.setattr(torchvision.models, "get_model_weights", lambda _: local)
+        yield served / name, tmp_path / "torch" / "hub" / "checkpoints" / name
 
 
 def test_default_weights_are_downloaded_once_and_kept(
@@ -219,6 +225,49 @@ def test_weights_that_cannot_be_downloaded_are_an_error_that_says_what_to_do(
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(kept.parent))
     with pytest.raises(UserError, match=r"huggingface.co/timm/resnet18.*weights=<file>"):
         FeatureExtractor("timm/resnet18", ["layer1"])(image)
+
+
+class HubHandler(QuietHandler):
+    """What Hugging Face's hub answers for files of one commit: its name and their checksums."""
+
+    def end_headers(self) -> None:
+        file = Path(self.translate_path(self.path))
+        if file.is_file():
+            self.send_header("X-Repo-Commit", 40 * "a")
+            self.send_header("ETag", f'"{hashlib.sha256(file.read_bytes()).hexdigest()}"')
+        super().end_headers()
+
+
+@pytest.fixture
+def timms_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Path, Tensor]]:
+    """timm's hub moved to this machine: the file that it serves, and its model's first kernels."""
+    import timm
+
+    torch.manual_seed(4)
+    model = timm.create_model("resnet18")
+    served = tmp_path / "served" / "timm" / "resnet18.a1_in1k" / "resolve" / "main"
+    served.mkdir(parents=True)
+    save_file(model.state_dict(), served / "model.safetensors")
+    with serving(tmp_path / "served", HubHandler) as address:
+        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", address)
+        template = address + "/{repo_id}/resolve/{revision}/{filename}"
+        monkeypatch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", template)
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "kept"))
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        yield served / "model.safetensors", model.get_parameter("conv1.weight").detach()
+
+
+def test_timms_default_weights_are_downloaded_once_and_kept(
+    image: Tensor, timms_hub: tuple[Path, Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served, kernels = timms_hub
+    seen = FeatureExtractor("timm/resnet18", ["conv1"])(image)[0]
+    mean, std = (torch.tensor(IMAGENET[key]).view(3, 1, 1) for key in ("mean", "std"))
+    expected = F.conv2d((image - mean) / std, kernels, stride=2, padding=3)
+    assert torch.allclose(seen, expected, atol=1e-5)
+    served.unlink()
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    assert torch.equal(FeatureExtractor("timm/resnet18", ["conv1"])(image)[0], seen)
 
 
 def test_wrong_files_are_refused_by_name(

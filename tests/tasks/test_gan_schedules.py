@@ -1,5 +1,6 @@
 """Schedules of GAN training: each steps when it should, and a taken up run has the same ones."""
 
+import math
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -26,6 +27,9 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:.*module.s. in eval mode at the start of training.*"),
     pytest.mark.filterwarnings("ignore:.*does not have many workers.*"),
 ]
+
+
+LARGE = 3.0  # rate at which a discriminator soon gets worse
 
 
 class Falling(pl.Callback):
@@ -140,3 +144,36 @@ def test_a_run_taken_up_just_before_a_reduction_ends_with_the_same_numbers(
     state, expected = again.state_dict(), whole.state_dict()
     different = [name for name in expected if not torch.equal(state[name], expected[name])]
     assert different == []
+
+
+def test_the_discriminators_plateau_falls_by_its_own_loss_and_so_it_does_after_a_kill(
+    tmp_path: Path, make_gan: Make, fit_gan: Fit
+) -> None:
+    def run(folder: str, epochs: int, resume: Path | None = None) -> tuple[list[float], Rates]:
+        impatient = partial(Plateau, stale_epochs=1, higher_is_better=False)
+        task = make_gan(schedules=(Constant, impatient), lr=(0.1, LARGE), epochs=6)
+        losses, judge = [], task.discriminator_terms
+
+        def noted(*words: Any, **options: Any) -> dict[str, torch.Tensor]:
+            terms = judge(*words, **options)
+            losses.append(sum(value.item() for value in terms.values()))
+            return terms
+
+        task.discriminator_terms = noted  # type: ignore[method-assign]
+        where = tmp_path / folder
+        where.mkdir(exist_ok=True)
+        rates, checkpoints = Rates(), Checkpoints(where / "last.ckpt", where / "best.ckpt")
+        fit_gan(task, epochs, callbacks=[rates, checkpoints], resume=resume)
+        return [sum(losses[at : at + 3]) / 3 for at in range(0, len(losses), 3)], rates
+
+    losses, rates = run("whole", 6)
+    run("killed", 3)
+    again, later = run("killed", 6, tmp_path / "killed" / "last.ckpt")
+    best, rate, expected = math.inf, LARGE, []
+    for loss in losses:
+        expected += 3 * [rate]  # of the epoch that had this loss
+        best, rate = (loss, rate) if loss < best else (best, rate / 2)
+    assert [second for _, second in rates.seen] == expected
+    falls = [epoch for epoch in range(1, 6) if expected[3 * epoch] < expected[3 * epoch - 1]]
+    assert falls[0] < 3 <= falls[-1]  # before the kill and after it
+    assert (again, later.seen) == (losses[3:], rates.seen[9:])

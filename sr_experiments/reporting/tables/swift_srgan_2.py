@@ -1,13 +1,14 @@
 """``table=swift_srgan_2``: PSNR and SSIM of ESRGAN, SRGAN and Swift-SRGAN, the paper's and ours.
 
 Ours are read from the summaries of run folders; a run is a row, since the same generator is
-trained with and without its discriminator.
+trained with and without its discriminator. Half precision, which runs rarely score, is measured.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sr_experiments.reporting.papers import SWIFT_SRGAN_PAPER, SWIFT_SRGAN_TABLE_2
+from sr_experiments.reporting.tables.half_precision import HalfScores, score_half
 from sr_experiments.reporting.tables.table import Cell, Column, Row, Table
 from sr_experiments.reporting.tables.trained import TrainedRun, notes_on
 
@@ -21,6 +22,8 @@ COLUMNS = (
     Column("parameters", "parameters", ",d", "of the network that ships", room=120),
     Column("psnr", "PSNR", ".2f", "dB; ours of luma"),
     Column("ssim", "SSIM", ".4f"),
+    Column("psnr_fp16", "FP16 PSNR", ".2f", "weights in half precision, LiteRT computes in FP32"),
+    Column("ssim_fp16", "FP16 SSIM", ".4f", room=120),
     Column("psnr_int8", "INT8 PSNR", ".2f"),
     Column("ssim_int8", "INT8 SSIM", ".4f"),
     Column("drop", "drop", "+.3f", "PSNR of FP32 less that of INT8, dB"),
@@ -34,14 +37,35 @@ NOTES = (
 )
 
 
-def table(runs: Sequence[TrainedRun], unfinished: Mapping[str, str]) -> Table:
+def score(
+    runs: Sequence[TrainedRun],
+    *,
+    threads: int,
+    data_dir: str | None,
+    cache_dir: str | None,
+    advance: Callable[[str], None] = lambda doing: None,
+) -> HalfScores:
+    """Half precision of the runs that have a row, as `score_half`."""
+    places = {"data_dir": data_dir, "cache_dir": cache_dir}
+    fitting = _fitting(runs)
+    return score_half(
+        fitting, list(SWIFT_SRGAN_TABLE_2), threads=threads, **places, advance=advance
+    )
+
+
+def _fitting(runs: Sequence[TrainedRun]) -> list[TrainedRun]:
+    return [run for run in runs if run.scale == SCALE and run.model in NETWORKS.values()]
+
+
+def table(runs: Sequence[TrainedRun], half: HalfScores, unfinished: Mapping[str, str]) -> Table:
     """PSNR and SSIM, as table II.
 
     Args:
         runs: Finished runs.
+        half: Their scores in half precision.
         unfinished: Other folders, with the reason.
     """
-    fitting = [run for run in runs if run.scale == SCALE and run.model in NETWORKS.values()]
+    fitting = _fitting(runs)
     groups: list[list[Row]] = []
     for name, printed in SWIFT_SRGAN_TABLE_2.items():
         group: list[Row] = []
@@ -57,7 +81,9 @@ def table(runs: Sequence[TrainedRun], unfinished: Mapping[str, str]) -> Table:
                     continue
                 ours = row | {"whose": _training(run), **_cells(fp32)}
                 ours["parameters"] = run.summary.get("params")
-                int8 = _scores(run, name, "int8")
+                fp16, int8 = half.of(run, name), _scores(run, name, "int8")
+                if fp16:
+                    ours |= {"psnr_fp16": fp16["psnr_y"], "ssim_fp16": fp16["ssim_y"]}
                 if int8:
                     ours |= {
                         "psnr_int8": int8["psnr_y"],
@@ -66,7 +92,7 @@ def table(runs: Sequence[TrainedRun], unfinished: Mapping[str, str]) -> Table:
                     }
                 group.append(ours)
         groups.append(group)
-    notes = [*NOTES, *notes_on(runs, fitting, unfinished)]
+    notes = [*NOTES, *half.missing, *notes_on(runs, fitting, unfinished)]
     trained = {run.model for run in fitting}
     missing = [f"{method} ({model})" for method, model in NETWORKS.items() if model not in trained]
     if missing:

@@ -10,6 +10,7 @@ import pytest
 from sr_experiments.configuration.networks import network
 from sr_experiments.errors import UserError
 from sr_experiments.reporting.tables import swift_srgan_2, swift_srgan_3
+from sr_experiments.reporting.tables.half_precision import HalfScores
 from sr_experiments.reporting.tables.measured import Entry
 from sr_experiments.reporting.tables.table import Table
 from sr_experiments.reporting.tables.trained import TrainedRun
@@ -31,7 +32,7 @@ def test_table_2_has_every_printed_figure_and_each_run_below_its_own() -> None:
         run("srresnet"),
         run("swift_srgan", scale=2),
     ]
-    table = swift_srgan_2.table(runs, {})
+    table = swift_srgan_2.table(runs, HalfScores(), {})
     first, second = table.groups
     printed = [
         (row["set"], row["psnr"], row["ssim"]) for row in table.rows if row["whose"] == "paper"

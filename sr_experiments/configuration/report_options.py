@@ -37,8 +37,8 @@ class Options(DataOptions):
                    sweep whose folder is runs=; glasses: the tables of the glasses paper;
                    minibatch, minibatch_policies: the mini-batch paper's findings, and training on
                    the batches that it recommends
-                   swift_srgan_2, swift_srgan_3: PSNR, time and memory of the Swift-SRGAN paper; FP16
-                   is scored now on the sets at hand, unless the run did
+                   swift_srgan_2, swift_srgan_3: PSNR, time and memory of the Swift-SRGAN paper;
+                   FP16 is scored now on the sets at hand, unless the run did
     figure         xlsr_4: crops where INT8 changes colours, as figure 4 of the XLSR paper;
                    side_by_side: low-res, the runs' networks in FP32 and the original;
                    glasses_10, glasses_11: the glasses paper's curves of loss and accuracy, over

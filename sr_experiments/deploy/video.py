@@ -133,7 +133,9 @@ def enlarge_video(
             raise UserError(f"input={source} has no frame that can be decoded")
         temporary.replace(output)
     except (av.error.FFmpegError, OSError) as error:
-        raise UserError(f"input={source} to output={output}: {error}") from error
+        # FFmpeg's own numbers, such as 1094995529, say nothing to anybody.
+        said = error.strerror if isinstance(error, av.error.FFmpegError) else error
+        raise UserError(f"input={source} to output={output}: {said}") from error
     finally:
         temporary.unlink(missing_ok=True)
     return done

@@ -191,7 +191,7 @@ def test_a_pipe_is_enlarged_until_it_ends(tmp_path: Path) -> None:
         (["input={clip}", "output=big.avi"], "a video is written as mp4, m4v, mov, mkv"),
         (["input={clip}", "output={clip}", "overwrite=true"], "is the input itself"),
         (["input={clip}", "output=big.mp4", "crf=60"], "crf=60 is not between 0 and 51"),
-        (["input={clip}", "output=big.mp4"], "Invalid data"),
+        (["input={clip}", "output=big.mp4"], "output=big.mp4: Invalid data"),
         (["input={there}"], "is there already; add overwrite=true"),
     ],
 )

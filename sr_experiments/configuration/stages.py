@@ -183,7 +183,7 @@ def _fitting(items: list[Override], typed: set[str], words: Sequence[str]) -> It
     ]
     if doubtful:
         chosen = [item.input_line or "" for item in items if _is_group(_key(item))]
-        config = compose([*chosen, *words])
+        config = compose([*chosen, *_meant_for(chosen, words)])
     for item in items:
         if item in doubtful and OmegaConf.select(config, _key(item), default=_ABSENT) is _ABSENT:
             continue

@@ -77,6 +77,9 @@ def test_a_typed_value_of_an_option_goes_to_the_stages_that_have_it() -> None:
     assert first.resolved["loss"] == {"_target_": "sr_experiments.losses.L1"}
     assert second.config.loss.terms.pixels.weight == 7
     assert second.config.loss.adversarial.weight == 0.5
+    _, second = plan([small, "loss.terms.pixels.weight=7", "data=t91_general100_bsds200"])
+    assert second.config.loss.terms.pixels.weight == 7
+    assert (second.choices["data"], second.config.data.batch_size) == ("t91_general100_bsds200", 8)
     with pytest.raises(UserError, match=r"unknown key loss\.terms\.pixel\b"):
         plan([small, "loss.terms.pixel.weight=7"])
 

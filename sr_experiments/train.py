@@ -17,6 +17,7 @@ from sr_experiments.models import (
     read_model,
     save_model,
 )
+from sr_experiments.reporting.left_over import left_over
 from sr_experiments.reporting.loggers import LoggedRun, closing, log_results, opened
 from sr_experiments.reporting.page import write_page
 from sr_experiments.reporting.run_folder import RunFolder
@@ -114,6 +115,9 @@ def _open_folder(job: Job) -> RunFolder:
         parent, name = outputs / job.sweep[0], job.sweep[1]
     try:
         folder = RunFolder.choose(parent, job.resolved, resume=job.config.resume, name=name)
+        if name is None and job.config.resume and not folder.last_checkpoint.is_file():
+            for words in left_over(folder, job.overrides, job.resolved):
+                print(words)
         if folder.status() != "finished":
             overrides = "".join(f"- {item}\n" for item in job.overrides)
             write_atomic(folder.path / "overrides.yaml", overrides)

@@ -9,12 +9,15 @@ import torch
 
 from sr_experiments import report
 from sr_experiments.__main__ import main
+from sr_experiments.configuration.compose import check_with_choices
 from sr_experiments.configuration.options import SourceOptions
 from sr_experiments.configuration.stages import plan
 from sr_experiments.configuration.trained import find
 from sr_experiments.errors import UserError
 from sr_experiments.reporting.run_folder import SCHEMA_VERSION, RunFolder
+from sr_experiments.train import _open_folder
 from sr_experiments.training.checkpoint import read_checkpoint
+from sr_experiments.training.job import Job
 
 OLD = sorted((Path(__file__).parents[1] / "old").glob("run_schema_*"))
 
@@ -64,6 +67,31 @@ def test_its_training_goes_on_from_the_checkpoint(
     summary = json.loads((old / "summary.json").read_text())
     assert (summary["status"], summary["stages"][0]["epochs"]) == ("finished", 3)
     assert read_checkpoint(folder.last_checkpoint)["epoch"] == 2
+
+
+def test_its_command_begins_a_new_run_and_says_why_where_options_have_come_since(
+    old: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    places = [f"paths.output_dir={tmp_path}/outputs", f"paths.cache_dir={tmp_path}/cache"]
+    typed = [line.removeprefix("- ") for line in (old / "overrides.yaml").read_text().splitlines()]
+    summary = json.loads((old / "summary.json").read_text()) | {"status": "interrupted"}
+    (old / "summary.json").write_text(json.dumps(summary))  # as a kill would have left it
+    before = {path: path.read_bytes() for path in old.rglob("*") if path.is_file()}
+    words = [*(word for word in typed if not word.startswith("paths.")), *places]
+    folder = _open_folder(Job(*check_with_choices(words), words))
+    folder.unlock()
+    said = capsys.readouterr().out
+    assert f"{old} is interrupted and was begun by this command when " in said
+    assert f"a new run begins in {folder.path.name}; the version that began it can go on" in said
+    assert " and 0 more" not in said
+    assert {path: path.read_bytes() for path in old.rglob("*") if path.is_file()} == before
+    assert not folder.last_checkpoint.exists()
+
+    summary["status"] = "finished"
+    (old / "summary.json").write_text(json.dumps(summary))
+    again = _open_folder(Job(*check_with_choices(words), words))
+    again.unlock()
+    assert capsys.readouterr().out == ""
 
 
 def test_a_run_of_a_newer_version_says_what_to_update(old: Path) -> None:

@@ -1,6 +1,7 @@
 """A sweep from the command line to its table: checks, jobs, record, exit code."""
 
 import os
+import re
 import shlex
 import sys
 from collections.abc import Sequence
@@ -83,14 +84,19 @@ def _check_objective(config: DictConfig) -> None:
 
 
 def check_jobs(jobs: Sequence[list[str]], naming: Naming) -> None:
-    """Run the preflight of every job; say each network's hints once.
+    """Run the preflight of every job; say each network's hints once, one of a kind.
 
     Raises:
         UserError: With the command line of a job that cannot run.
     """
-    for hints in dict.fromkeys(_preflight(job, naming) for job in jobs):
-        if hints:
-            print(hints)
+    said: dict[str, dict[str, str]] = {}
+    for job in jobs:
+        head, *hints = _preflight(job, naming).splitlines() or [""]
+        for hint in hints:  # a search over depths would repeat it with each depth's layers
+            kind = re.sub(r" \([^()]*\)", "", hint)
+            said.setdefault(head, {}).setdefault(kind, hint)
+    for head, kinds in said.items():
+        print("\n".join([head, *kinds.values()]))
 
 
 def _preflight(overrides: list[str], naming: Naming) -> str:

@@ -71,7 +71,9 @@ def test_a_photo_is_enlarged_in_int8_and_in_fp32_by_the_wheel_alone(
     upscale = ["-m", "sr_experiments.upscale", "input=photo.jpg"]
     python(*upscale)
     python(*upscale, "runtime=fp32", "output=fp32.png")
-    assert {path.name for path in work.iterdir()} == {"photo.jpg", "photo_x3.png", "fp32.png"}
+    python(*upscale, "model=bicubic", "output=bicubic.png")  # which is found in conf/
+    made = {path.name for path in work.iterdir()}
+    assert made == {"photo.jpg", "photo_x3.png", "fp32.png", "bicubic.png"}
     int8, fp32 = (Image.open(work / name).convert("RGB") for name in ("photo_x3.png", "fp32.png"))
     assert int8.size == fp32.size == (3 * SIZE[0], 3 * SIZE[1])
     assert 28 < psnr(int8, fp32) < 60  # alike, and not of the same file

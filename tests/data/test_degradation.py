@@ -1,6 +1,8 @@
 """Blur, noise and JPEG of training crops: each as it should be, and the same in every run."""
 
 import io
+from collections import Counter
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from scipy.ndimage import gaussian_filter
 from skimage import data
 from torch import Tensor
 
+from sr_experiments.data import degradation
 from sr_experiments.data.degradation import Degradation, blurred, compressed
 from sr_experiments.errors import UserError
 
@@ -69,6 +72,39 @@ def test_each_part_alone_has_the_strength_asked_for() -> None:
     assert noisy.std().item() == pytest.approx(10 / 255, rel=0.3)  # JPEG blurs its colours
     quiet = Degradation(1.0, blur=(0, 0), noise=(0, 0), jpeg=(100, 100))(flat, 1, 0)
     assert (quiet - flat).abs().max() <= 1 / 255
+
+
+def test_the_six_orders_occur_equally_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    met: list[tuple[str, bool]] = []  # what a crop went through, and whether noise came before
+
+    def passing(name: str) -> Callable[[Tensor, float], Tensor]:
+        def step(image: Tensor, strength: float) -> Tensor:
+            met.append((name, bool((image != 0.5).any())))
+            return image
+
+        return step
+
+    for name in ("blurred", "compressed"):
+        monkeypatch.setattr(degradation, name, passing(name))
+    Degradation(share=1.0, noise=(10, 10))(torch.full((600, 3, 4, 4), 0.5), 1, 0)
+    orders = Counter(zip(met[::2], met[1::2], strict=True))
+    pair = ("blurred", "compressed")
+    assert orders.keys() == {
+        ((first, before), (second, later))
+        for first, second in (pair, pair[::-1])
+        for before, later in ((True, True), (False, True), (False, False))
+    }
+    # 100 each; the standard deviation of a count is 9.
+    assert max(abs(count - 100) for count in orders.values()) < 5 * 9
+
+
+def test_the_order_changes_what_comes_out() -> None:
+    low_res = photo(1)
+    made = {
+        Degradation(1.0, blur=(1, 1), noise=(8, 8), jpeg=(60, 60))(low_res, 1, i) for i in range(9)
+    }
+    grain_left = sorted((crop - low_res).diff(dim=-1).abs().mean().item() for crop in made)
+    assert grain_left[-1] > 1.5 * grain_left[0]  # noise that comes last is not blurred
 
 
 @pytest.mark.parametrize(

@@ -113,6 +113,8 @@ class Int8Drop(pl.Callback):
                 if isinstance(record, RunRecord):
                     record.complete(rows)
 
+        if task.quantizer is None and isinstance(mode, PostTraining):
+            mode.images(task.data)  # cut now: the process must not need the training set's files
         return Overlap(mode, collapse(task.shipped).cpu(), task.data, self.threads, late)
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -92,8 +92,11 @@ class SRData:
         self._opened: dict[tuple[str, ...], tuple[list[ImageFile], PackedImages]] = {}
 
     def __getstate__(self) -> dict[str, Any]:
-        """Another process opens the packed sets by itself."""
-        opened = ("_sampler", "_ahead", "_train_store", "_val_pairs", "_test_sets")
+        """Another process opens the packed sets by itself, but for what is measured on.
+
+        So it measures on the pictures that this one validates on, whatever became of their files.
+        """
+        opened = ("_sampler", "_ahead", "_train_store", "_test_sets")
         return self.__dict__ | dict.fromkeys(opened) | {"_opened": {}}
 
     def check(self) -> None:

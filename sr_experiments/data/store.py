@@ -14,7 +14,7 @@ import shutil
 import struct
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import overload
+from typing import Any, overload
 
 import torch
 from filelock import FileLock
@@ -70,6 +70,20 @@ class PackedImages:
             raise UserError(f"{path} is no packed set of images ({error}); delete it") from error
         self.path = path
         self.sizes, self.offsets = index[:, :2].clone(), index[:, 2:].clone()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Another process maps the file; where it is gone by now, the pixels are sent."""
+        values = {"low": self.low.numpy(), "high": self.high.numpy()}
+        gone = not self.path.is_file()
+        return self.__dict__ | {name: value if gone else None for name, value in values.items()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        if state["low"] is None:
+            mapped = PackedImages(self.path)
+            self.low, self.high = mapped.low, mapped.high
+        else:
+            self.low, self.high = (torch.from_numpy(state[name]) for name in ("low", "high"))
 
     def __len__(self) -> int:
         return len(self.names)

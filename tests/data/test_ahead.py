@@ -2,12 +2,16 @@
 
 import os
 import pickle
+import shutil
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from sr_experiments.data import SRData
 from sr_experiments.data.ahead import Ahead
@@ -125,6 +129,32 @@ def test_data_whose_thread_runs_can_be_sent_to_another_process(packed_photos: Pa
     expected = in_turn(data, [0, 1, 2, 3])
     copy = pickle.loads(pickle.dumps(data))
     assert all(map(torch.equal, in_turn(copy, [0, 1, 2, 3]), expected))
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_another_process_measures_on_the_same_pictures_whatever_became_of_them(
+    gone: bool, tmp_path: Path
+) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for number in range(3):
+        picture = np.random.default_rng(number).integers(0, 256, (60, 57, 3), np.uint8)
+        Image.fromarray(picture).save(folder / f"{number}.png")
+    sets: dict[str, Any] = {"train": ["folder:train"], "val": ["folder:val"], "test": []}
+    data = SRData(**sets, scale=3, patch=8, cache_dir=tmp_path / "cache", root=folder)
+    data.setup()
+    ((_, low_res, high_res),), crops = data.val_pairs(), data.calibration(2, 8)
+    (folder / "2.png").unlink()  # the one that validates, which a folder's split goes by
+    if gone:
+        shutil.rmtree(folder)
+        shutil.rmtree(tmp_path / "cache")
+    sent = pickle.dumps(data)
+    assert gone == (len(sent) > high_res.numel())
+    copy = pickle.loads(sent)
+    ((_, low_again, high_again),) = copy.val_pairs()
+    assert torch.equal(low_again, low_res)
+    assert torch.equal(high_again, high_res)
+    assert torch.equal(copy.calibration(2, 8), crops)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")

@@ -55,13 +55,17 @@ def job(photos: Path, make_job: MakeJob, tmp_path: Path) -> Callable[..., train.
     return make
 
 
+@pytest.mark.parametrize("overlap", ["false", pytest.param("true", marks=pytest.mark.slow)])
 def test_what_vanishes_under_a_run_does_not_change_it(
-    job: Callable[[str], train.Job],
+    overlap: str,
+    job: Callable[..., train.Job],
     photos: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    whole, robbed = job("whole"), job("robbed")
+    # The process that measures beside the training begins after the robbery.
+    word = f"callbacks.int8_drop.overlap={overlap}"
+    whole, robbed = job("whole", word), job("robbed", word)
     train.run(whole)
     fit = train.fit
 

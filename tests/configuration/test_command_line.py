@@ -86,10 +86,15 @@ def test_a_sweep_that_does_not_exist_is_answered_with_those_that_do(tmp_path: Pa
 
 def test_every_option_of_every_group_composes() -> None:
     for group, names in groups().items():
-        if group in ("hydra", "sweep"):
+        if group == "sweep":
             continue
         for name in names:
-            compose([f"{group}={name}"])
+            inner, _, option = name.rpartition("/")
+            if group == "hydra" and inner:
+                config = compose([f"{group}/{inner}={option}"], hydra=True)
+                assert config.hydra.runtime.choices[f"{group}/{inner}"] == option
+            else:
+                compose([f"{group}={name}"])
 
 
 def test_every_stage_of_every_experiment_composes() -> None:

@@ -117,6 +117,12 @@ def test_nadabelief_strides_where_gradients_agree() -> None:
     assert moved[0] > 5 * moved[1]
 
 
+def test_adabelief_refuses_the_largest_denominator_where_steps_are_rectified() -> None:
+    with pytest.raises(UserError, match=r"add optimizer\.rectify=false"):
+        train("adabelief", GRADIENTS, amsgrad=True)
+    train("adabelief", GRADIENTS, amsgrad=True, rectify=False)
+
+
 def test_rectified_adabelief_begins_as_plain_momentum() -> None:
     # RAdam's rule: no denominator while fewer than 5 effective samples have been averaged.
     m, weight = np.zeros(3), START.copy()

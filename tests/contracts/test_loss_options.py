@@ -106,6 +106,9 @@ def test_every_option_of_a_loss_changes_its_terms(name: str, files: dict[str, st
         "positive_weight": to(3.0),
         "class_weights": to([1.0, 2.0, 3.0]),
         "negatives": to(1),
+        "loss": to(
+            {"_target_": "sr_experiments.losses.L1"}, {"_target_": "sr_experiments.losses.MSE"}
+        ),
     }
     options = on_small_trunks(options_of("loss", name), files)
     check_every_option(f"loss/{name}", options, table, seen)

@@ -35,12 +35,17 @@ def nodes(content: Any) -> Iterator[dict[str, Any]]:
 
 
 def source_of(target: str) -> str:
-    """Of a function, or of a class and those of ours that it inherits from."""
+    """Of a function, or of a class and those of ours that it inherits from.
+
+    Of a library's, too, where the class hands on what it does not name.
+    """
     module, _, name = target.rpartition(".")
     found = getattr(import_module(module), name)
-    kinds = found.__mro__ if inspect.isclass(found) else [found]
-    ours = [kind for kind in kinds if kind.__module__.startswith("sr_experiments")]
-    return "\n".join(textwrap.dedent(inspect.getsource(kind)) for kind in ours)
+    kinds = found.__mro__[:-1] if inspect.isclass(found) else [found]
+    parameters = inspect.signature(found).parameters.values()
+    hands_on = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
+    read = [kind for kind in kinds if hands_on or kind.__module__.startswith("sr_experiments")]
+    return "\n".join(textwrap.dedent(inspect.getsource(kind)) for kind in read)
 
 
 def reads(source: str, key: str) -> bool:

@@ -1,15 +1,15 @@
 r"""Steps per second of a whole training, as Lightning takes them, one way beside another.
 
     python benchmarks/steps.py [words=[model=xlsr]] [ways=[...]] [turns=5] [output=steps.json]
-    python benchmarks/steps.py words=[task=gan,model=swift_srgan,scale=4,...]
+    python benchmarks/steps.py words=[task=gan,model=swift_srgan,scale=4,...,scheduler=constant]
     python benchmarks/steps.py words=[model=xlsr,trainer.accelerator=cuda] steps=2000 \
         ways=[trainer.steps_per_batch=1,trainer.steps_per_batch=100]
 
 ``words`` are those of ``python -m sr_experiments``; each of ``ways`` adds words of its own, parted
 by spaces. What runs is the task of the command line with its data, losses and logging, without
-validation and files. The ways take turns of ``steps`` steps; medians and ranges of the turns are
-shown, with the share of the time that steps waited for batches, and what ``schedule`` steps would
-take. Quote ratios: the machine is whatever it is.
+files and without validation, so no schedule may wait for one. The ways take turns of ``steps``
+steps; medians and ranges of the turns are shown, with the share of the time that steps waited for
+batches, and what ``schedule`` steps would take. Quote ratios: the machine is whatever it is.
 """
 
 import json

@@ -8,7 +8,7 @@ from types import ModuleType
 import pytest
 
 ROOT = Path(__file__).parents[2]
-RECORDS = sorted((ROOT / "outputs" / "records" / "2026-11-21-training-speed").glob("steps_*.json"))
+RECORDS = ROOT / "outputs" / "records" / "2026-11-21-training-speed"
 
 
 @pytest.fixture
@@ -17,9 +17,9 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return importlib.import_module("steps")
 
 
-@pytest.mark.parametrize("record", RECORDS, ids=lambda path: path.stem)
-def test_the_records_have_the_form_of_today(record: Path, steps: ModuleType) -> None:
-    results = json.loads(record.read_text(encoding="utf-8"))
+@pytest.mark.parametrize("name", ["steps_gan.json", "steps_srresnet.json"])
+def test_the_records_have_the_form_of_today(name: str, steps: ModuleType) -> None:
+    results = json.loads((RECORDS / name).read_text(encoding="utf-8"))
     assert [row.way for row in steps.check(results).rows] == steps.WAYS
     results["rows"][0]["lowest"] = 1e9
     with pytest.raises(AssertionError):

@@ -26,9 +26,10 @@ from typing import Any
 import torch
 from torch.optim import Optimizer
 
+from sr_experiments.configuration.entry import run_verb
 from sr_experiments.configuration.options import CACHE_DIR, DATA_DIR
 from sr_experiments.configuration.stages import plan
-from sr_experiments.configuration.verbs import parse, run_verb
+from sr_experiments.configuration.verbs import parse
 from sr_experiments.data import Draw
 from sr_experiments.reporting.environment import describe
 from sr_experiments.tasks import RegressionTask

@@ -27,8 +27,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from sr_experiments.configuration.entry import run_verb
 from sr_experiments.configuration.options import CACHE_DIR, DATA_DIR
-from sr_experiments.configuration.verbs import parse, run_verb
+from sr_experiments.configuration.verbs import parse
 from sr_experiments.data import (
     LabelledData,
     LabelledFile,

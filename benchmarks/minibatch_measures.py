@@ -24,8 +24,9 @@ from scipy.stats import spearmanr
 from skimage import color, feature
 from torch import Tensor
 
+from sr_experiments.configuration.entry import run_verb
 from sr_experiments.configuration.options import CACHE_DIR, DATA_DIR
-from sr_experiments.configuration.verbs import parse, run_verb
+from sr_experiments.configuration.verbs import parse
 from sr_experiments.data import Cifar10Data
 from sr_experiments.studies.measures import (
     Edges,

@@ -24,8 +24,9 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from sr_experiments.configuration.entry import run_verb
 from sr_experiments.configuration.options import CACHE_DIR, DATA_DIR
-from sr_experiments.configuration.verbs import compose_data, parse, run_verb
+from sr_experiments.configuration.verbs import compose_data, parse
 from sr_experiments.data import ImageFile, PatchSampler, SRData, find_images, packed
 
 WORKERS = 2

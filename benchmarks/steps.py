@@ -22,9 +22,10 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 
+from sr_experiments.configuration.entry import run_verb
 from sr_experiments.configuration.options import CACHE_DIR, DATA_DIR
 from sr_experiments.configuration.stages import plan
-from sr_experiments.configuration.verbs import parse, run_verb
+from sr_experiments.configuration.verbs import parse
 from sr_experiments.reporting.environment import describe
 from sr_experiments.tasks import Task
 from sr_experiments.training.parts import build

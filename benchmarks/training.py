@@ -33,8 +33,9 @@ from loaders import TILE, WORKERS, CropsOfFiles, opened, written
 from torch import Tensor, nn
 
 from sr_experiments.configuration.compose import compose
+from sr_experiments.configuration.entry import run_verb
 from sr_experiments.configuration.options import CACHE_DIR, DATA_DIR
-from sr_experiments.configuration.verbs import compose_data, parse, run_verb
+from sr_experiments.configuration.verbs import compose_data, parse
 from sr_experiments.data import SRData
 from sr_experiments.losses import Charbonnier
 from sr_experiments.reporting.environment import describe

@@ -21,7 +21,7 @@ REPEAT = 10  # of 600x400
 # The child asks for its own peak: the parent's RUSAGE_CHILDREN would know only the largest.
 CHILD = """
 import resource, sys
-from sr_experiments.configuration.verbs import run_verb
+from sr_experiments.configuration.entry import run_verb
 from sr_experiments.upscale import main
 run_verb(lambda: main(sys.argv[1:]))
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, "torch" in sys.modules)

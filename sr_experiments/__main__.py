@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from sr_experiments import __version__
+from sr_experiments.configuration.entry import run_verb
 from sr_experiments.errors import UserError
 
 if TYPE_CHECKING:
@@ -19,8 +20,6 @@ SHOW = ("--cfg", "-c", "--info", "-i", "--hydra-help", "--shell-completion", "-s
 def main(argv: Sequence[str] | None = None) -> None:
     """Entry point of the command line; exits with 2 after a user's mistake."""
     words = list(sys.argv[1:] if argv is None else argv)
-    from sr_experiments.configuration.verbs import run_verb
-
     run_verb(lambda: _launch(words))
 
 

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sr_experiments.configuration.entry import run_verb
 from sr_experiments.configuration.options import (
     DataOptions,
     RuntimeOptions,
@@ -15,7 +16,7 @@ from sr_experiments.configuration.options import (
     set_list,
 )
 from sr_experiments.configuration.trained import Trained, find, open_checked
-from sr_experiments.configuration.verbs import parse, run_verb
+from sr_experiments.configuration.verbs import parse
 from sr_experiments.errors import UserError
 from sr_experiments.files import write_json
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from omegaconf import MISSING
 
-from sr_experiments.configuration.verbs import parse, run_verb
+from sr_experiments.configuration.entry import run_verb
+from sr_experiments.configuration.verbs import parse
 from sr_experiments.errors import UserError
 
 if TYPE_CHECKING:

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sr_experiments.configuration.verbs import parse, run_verb
+from sr_experiments.configuration.entry import run_verb
+from sr_experiments.configuration.verbs import parse
 from sr_experiments.errors import UserError
 
 

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from sr_experiments.configuration.entry import run_verb
 from sr_experiments.configuration.options import CACHE_DIR, DATA_DIR
-from sr_experiments.configuration.verbs import parse, run_verb
+from sr_experiments.configuration.verbs import parse
 
 
 @dataclass

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from sr_experiments.configuration.entry import run_verb
 from sr_experiments.configuration.options import DataOptions, RuntimeOptions, result_file, set_list
 from sr_experiments.configuration.trained import WAYS, Trained, find, open_checked
-from sr_experiments.configuration.verbs import parse, run_verb
+from sr_experiments.configuration.verbs import parse
 from sr_experiments.files import write_atomic, write_json
 
 if TYPE_CHECKING:

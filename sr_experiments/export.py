@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import MISSING
 
+from sr_experiments.configuration.entry import run_verb
 from sr_experiments.configuration.measuring import (
     MeasuringOptions,
     calibration,
@@ -17,7 +18,7 @@ from sr_experiments.configuration.measuring import (
 )
 from sr_experiments.configuration.options import SourceOptions, set_list
 from sr_experiments.configuration.trained import find
-from sr_experiments.configuration.verbs import parse, run_verb
+from sr_experiments.configuration.verbs import parse
 from sr_experiments.errors import UserError
 from sr_experiments.files import write_atomic
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from sr_experiments.configuration.entry import run_verb
 from sr_experiments.configuration.measuring import (
     MeasuringOptions,
     at_hand,
@@ -14,7 +15,7 @@ from sr_experiments.configuration.measuring import (
 )
 from sr_experiments.configuration.options import SourceOptions, result_file, set_list
 from sr_experiments.configuration.trained import Trained, find
-from sr_experiments.configuration.verbs import parse, run_verb
+from sr_experiments.configuration.verbs import parse
 from sr_experiments.errors import UserError, blaming
 from sr_experiments.files import write_atomic
 from sr_experiments.spreadsheet import csv_text

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sr_experiments.configuration.entry import run_verb
 from sr_experiments.configuration.options import CACHE_DIR, DATA_DIR
-from sr_experiments.configuration.verbs import compose_data, parse, run_verb
+from sr_experiments.configuration.verbs import compose_data, parse
 from sr_experiments.errors import UserError
 
 if TYPE_CHECKING:

@@ -8,9 +8,10 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sr_experiments.configuration.entry import run_verb
 from sr_experiments.configuration.options import set_list
 from sr_experiments.configuration.report_options import Options, check, names
-from sr_experiments.configuration.verbs import parse, run_verb
+from sr_experiments.configuration.verbs import parse
 from sr_experiments.errors import UserError, blaming
 
 if TYPE_CHECKING:

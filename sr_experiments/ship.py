@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sr_experiments.configuration.entry import run_verb
 from sr_experiments.configuration.options import CACHE_DIR, DATA_DIR
 from sr_experiments.configuration.shipped import FOLDER, Entry, entries, shipped
-from sr_experiments.configuration.verbs import parse, run_verb
+from sr_experiments.configuration.verbs import parse
 from sr_experiments.errors import UserError
 from sr_experiments.files import write_atomic, write_json
 

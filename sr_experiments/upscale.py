@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 from omegaconf import MISSING
 
+from sr_experiments.configuration.entry import run_verb
 from sr_experiments.configuration.options import RuntimeOptions
 from sr_experiments.configuration.shipped import DEFAULT, entries
 from sr_experiments.configuration.trained import WAYS, Trained, find, open_checked
-from sr_experiments.configuration.verbs import parse, run_verb
+from sr_experiments.configuration.verbs import parse
 from sr_experiments.errors import UserError
 
 if TYPE_CHECKING:

@@ -7,20 +7,16 @@ types are checked, their defaults are the defaults.
 import dataclasses
 import difflib
 import inspect
-import os
 import re
-import select
-import signal
 import sys
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from sr_experiments.configuration.compose import check
-from sr_experiments.errors import UserError, of_the_machine
+from sr_experiments.errors import UserError
 
 if TYPE_CHECKING:
     from sr_experiments.data import SRData
@@ -89,51 +85,6 @@ def compose_data(name: str, overrides: Sequence[str] = ()) -> "SRData":
 
     config = check([f"data={name}", *overrides])
     return cast("SRData", instantiate(config.data))
-
-
-def run_verb(main: Callable[[], object]) -> None:
-    """Run ``main``; a user's mistake is printed in one piece and exits with 2.
-
-    Where the output goes to a program that stops reading, as ``head`` does, it exits as one that
-    SIGPIPE ends.
-    """
-    try:
-        try:
-            main()
-        finally:
-            sys.stdout.flush()
-    except BrokenPipeError:
-        if not _drop_unread_output():
-            raise
-        raise SystemExit(128 + signal.SIGPIPE) from None
-    except UserError as error:
-        _refuse(error)
-    except (OSError, MemoryError) as error:
-        told = of_the_machine(error, Path.cwd())
-        if told is None:
-            raise
-        _refuse(told)
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        raise SystemExit(130) from None
-
-
-def _drop_unread_output() -> bool:
-    """Send what nobody reads to nowhere, where it fails no more; False if all is read."""
-    unread = False
-    for stream in (sys.stdout, sys.stderr):
-        ask = select.poll()
-        ask.register(stream, 0)
-        if ask.poll(0):  # of what was not asked for the system tells errors alone
-            unread = True
-            with Path(os.devnull).open("wb") as nowhere:
-                os.dup2(nowhere.fileno(), stream.fileno())
-    return unread
-
-
-def _refuse(error: UserError) -> NoReturn:
-    print(f"error: {error}", file=sys.stderr)
-    raise SystemExit(2) from None
 
 
 def plain(text: str) -> str:

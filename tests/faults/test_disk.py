@@ -11,7 +11,7 @@ from whole import check_files, leftovers, outcome, run_of
 
 from sr_experiments import export, files, report, train, upscale
 from sr_experiments.callbacks.checkpoints import Checkpoints
-from sr_experiments.configuration.verbs import run_verb
+from sr_experiments.configuration.entry import run_verb
 from sr_experiments.errors import UserError
 from sr_experiments.reporting.run_folder import RunFolder
 

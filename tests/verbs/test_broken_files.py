@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from sr_experiments import benchmark, classify, doctor, evaluate, export, layers, report, upscale
-from sr_experiments.configuration.verbs import run_verb
+from sr_experiments.configuration.entry import run_verb
 from sr_experiments.deploy.onnx import onnx_model
 from sr_experiments.deploy.runtimes import open_runtime
 from sr_experiments.errors import UserError

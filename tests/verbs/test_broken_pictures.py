@@ -19,7 +19,7 @@ from skimage.data import coffee
 
 from sr_experiments import classify, evaluate, prepare, upscale
 from sr_experiments.__main__ import main as train
-from sr_experiments.configuration.verbs import run_verb
+from sr_experiments.configuration.entry import run_verb
 from sr_experiments.errors import UserError
 from sr_experiments.models import GlassesCNN, save_model
 

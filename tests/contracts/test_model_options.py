@@ -7,6 +7,7 @@ import pytest
 import torch
 from alternatives import Only, Options, check_every_option, digest, names, options_of, photo, to
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from sr_experiments.models import Classifier
 from sr_experiments.models.classifiers.timm_classifier import TimmClassifier
@@ -81,18 +82,24 @@ def make(options: Options) -> nn.Module:
 
 
 def looks(model: nn.Module, side: int) -> str:
-    """Layers, weights, and what the network makes of two pictures, in training and after it."""
+    """Layers, weights, and what the network makes of two pictures, in training and after it.
+
+    Beside the pictures the operations of training count: a block that is folded at
+    each step computes the same in another way.
+    """
     if isinstance(model, FittedModel):
         model.fit([(255 * image).byte() for image in photo(2, 48)[1]], say=lambda text: None)
     layers = [f"{name} {type(layer).__name__}" for name, layer in model.named_modules()]
-    trained = [name for name, value in model.named_parameters() if value.requires_grad]
-    found = digest(layers, trained, model.state_dict())
+    learned = [name for name, value in model.named_parameters() if value.requires_grad]
+    found = digest(layers, learned, model.state_dict())
     if next(model.parameters(), torch.empty(0)).is_meta:
         return found
     pictures = photo(2, side)[0] * 3 - 1
     torch.manual_seed(2)
     with torch.no_grad():
-        return digest(found, [model.train(mode)(pictures) for mode in (True, False)])
+        with FlopCounterMode(display=False) as operations:
+            trained = model.train()(pictures)
+        return digest(found, operations.get_total_flops(), trained, model.eval()(pictures))
 
 
 def shapes(options: Options) -> str:

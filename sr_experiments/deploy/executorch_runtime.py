@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from sr_experiments.deploy.executorch_file import INSTALL
-from sr_experiments.deploy.litert import read_file
+from sr_experiments.deploy.litert import read_file, unusable
 from sr_experiments.errors import UserError
 
 
@@ -50,7 +50,7 @@ class ExecuTorchRuntime:
             ends = self._method.metadata.input_tensor_meta(0), self._method.metadata
             source, result = ends[0].sizes(), ends[1].output_tensor_meta(0).sizes()
         except (RuntimeError, AttributeError, IndexError) as error:
-            raise UserError(f"{where} cannot be run by ExecuTorch: {error}") from error
+            raise unusable(where, "ExecuTorch", error) from error
         self.input_size: tuple[int, int] | None = (source[2], source[3])
         self.scale = int(result[2]) // int(source[2])
         self.threads = int(_threadpool_get_thread_count())

@@ -94,7 +94,7 @@ class LiteRTRuntime:
         where = "the TFLite file" if isinstance(file, bytes) else str(file)
         self.content = file if isinstance(file, bytes) else read_file(file)
         if self.content[4:8] != FILE_IDENTIFIER:
-            raise UserError(f"{where} is no TFLite file")
+            raise unusable(where, "LiteRT", "it is no TFLite file")
         try:
             self._interpreter = Interpreter(model_content=self.content, num_threads=threads)
             inputs, outputs = (
@@ -102,7 +102,7 @@ class LiteRTRuntime:
                 self._interpreter.get_output_details(),
             )
         except (RuntimeError, ValueError) as error:
-            raise UserError(f"{where} cannot be run by LiteRT: {error}") from error
+            raise unusable(where, "LiteRT", error) from error
         if len(inputs) != 1 or len(outputs) != 1:
             raise UserError(f"{where} has {len(inputs)} inputs and {len(outputs)} outputs; want 1")
         self.threads = threads
@@ -116,7 +116,7 @@ class LiteRTRuntime:
         try:
             self.scale = self._scale(size, where)
         except RuntimeError as error:
-            raise UserError(f"{where} cannot be run by LiteRT: {error}") from error
+            raise unusable(where, "LiteRT", error) from error
         self._find_units(size)
         kinds = {
             str(np.dtype(details["dtype"])) for details in self._interpreter.get_tensor_details()
@@ -192,6 +192,14 @@ def _end(details: dict[str, Any], where: str) -> _End:
         raise UserError(f"{where} has ends of type {dtype}; wanted are uint8, int8 or float32")
     scale, zero_point = details["quantization"]
     return _End(int(details["index"]), dtype, float(scale) or 1.0, int(zero_point))
+
+
+def unusable(where: str, runtime: str, reason: object) -> UserError:
+    """What to say of a damaged file of a network, or of one with operators the runtime lacks."""
+    return UserError(
+        f"{where} cannot be run by {runtime}: {str(reason).rstrip('. ')}; copy it again, or write "
+        "it again from its run: python -m sr_experiments.export run=<folder>"
+    )
 
 
 def read_file(path: Path | str) -> bytes:

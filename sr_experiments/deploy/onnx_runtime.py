@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sr_experiments.deploy.litert import COLOURS, PROBE_SIZE, read_file
+from sr_experiments.deploy.litert import COLOURS, PROBE_SIZE, read_file, unusable
 from sr_experiments.deploy.units import UNITS, Images, find_units, probe
 from sr_experiments.errors import UserError
 
@@ -59,7 +59,7 @@ class ONNXRuntime:
                 self.content, options, providers=["CPUExecutionProvider"]
             )
         except Exception as error:  # onnxruntime has a dozen exceptions without a common base
-            raise UserError(f"{where} cannot be run by ONNX Runtime: {error}") from error
+            raise unusable(where, "ONNX Runtime", error) from error
         self.threads = threads
         inputs = self._session.get_inputs()
         shape = inputs[0].shape

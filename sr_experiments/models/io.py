@@ -176,7 +176,10 @@ def read_model(path: Path | str) -> SavedModel:
             metadata = file.metadata() or {}
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
-        raise UserError(f"{path} is not a safetensors file, or is damaged: {error}") from error
+        raise UserError(
+            f"{path} is not a safetensors file, or is damaged: {error}; wanted is what a run "
+            "folder has as model.safetensors, so copy that again or name another"
+        ) from error
     if metadata.get("schema_version") != SCHEMA_VERSION:
         raise UserError(
             f"{path} was not written by this version of sr_experiments: its metadata says "

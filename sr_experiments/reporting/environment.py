@@ -22,16 +22,6 @@ LIBRARIES = (
 INT8_FLAGS = ("avx2", "avx512bw", "avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm")
 
 
-def counted(number: int, what: str) -> str:
-    """A number of things.
-
-    Example:
-        >>> counted(1, "core"), counted(2, "core")
-        ('1 core', '2 cores')
-    """
-    return f"{number} {what}{'s' if number != 1 else ''}"
-
-
 def versions() -> dict[str, str]:
     """Installed version of each library that a result may depend on."""
     found = {"sr_experiments": __version__, "python": platform.python_version()}

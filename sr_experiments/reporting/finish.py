@@ -19,13 +19,13 @@ from sr_experiments.files import write_atomic
 from sr_experiments.functional.resize import upscale
 from sr_experiments.metrics import psnr_rgb
 from sr_experiments.reporting import image_scores
-from sr_experiments.reporting.environment import counted
 from sr_experiments.reporting.evaluation import BASELINE, score_networks
 from sr_experiments.reporting.panels import panels_file, write_panels
 from sr_experiments.reporting.run_folder import RunFolder
 from sr_experiments.reporting.scores import LABELS, Predictor, SetScore
 from sr_experiments.reporting.shipping import HEIGHT, WIDTH, Shipped
 from sr_experiments.reporting.strips import comparison_strip
+from sr_experiments.reporting.wording import counted
 
 LATENCY_RUNS = 15
 PATIENCE = 10.0  # seconds for all of them; int16 takes as long for one frame

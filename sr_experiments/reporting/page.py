@@ -14,7 +14,6 @@ import jinja2
 from sr_experiments.files import write_atomic
 from sr_experiments.reporting import web
 from sr_experiments.reporting.classification.page import CLASSIFICATION, write_classifier_page
-from sr_experiments.reporting.environment import counted
 from sr_experiments.reporting.image_scores import read_scores
 from sr_experiments.reporting.layer_section import layer_section
 from sr_experiments.reporting.page_parts import STYLE, command, embed, machine
@@ -23,6 +22,7 @@ from sr_experiments.reporting.published import Figure, published
 from sr_experiments.reporting.run_folder import RunFolder
 from sr_experiments.reporting.slider import slider
 from sr_experiments.reporting.stage_rows import stage_rows
+from sr_experiments.reporting.wording import counted
 from sr_experiments.studies.page import GRADIENT_STUDY, write_study_page
 
 FP32_COLOUR, INT8_COLOUR = "#3b7dd8", "#d9822b"

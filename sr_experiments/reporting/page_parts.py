@@ -6,8 +6,8 @@ import shlex
 
 from markupsafe import Markup
 
-from sr_experiments.reporting.environment import counted
 from sr_experiments.reporting.run_folder import RunFolder
+from sr_experiments.reporting.wording import counted
 
 STYLE = Markup("""\
 :root { color-scheme: light dark; }

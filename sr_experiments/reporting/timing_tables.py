@@ -9,9 +9,9 @@ from rich.table import Table
 
 from sr_experiments.deploy.challenge import CONSTANTS
 from sr_experiments.deploy.layers import Layers
-from sr_experiments.reporting.environment import counted
 from sr_experiments.reporting.shipping import HEIGHT, WIDTH
 from sr_experiments.reporting.timing import CHALLENGE_SCALE, Benchmark, Row
+from sr_experiments.reporting.wording import counted
 
 
 def print_result(result: Benchmark) -> None:

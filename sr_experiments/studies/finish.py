@@ -13,8 +13,8 @@ from safetensors.torch import save
 from torch import Tensor
 
 from sr_experiments.files import write_atomic
-from sr_experiments.reporting.environment import counted
 from sr_experiments.reporting.run_folder import RunFolder
+from sr_experiments.reporting.wording import counted
 from sr_experiments.studies.analysis import (
     Agreement,
     Finding,

@@ -33,6 +33,9 @@ from sr_experiments.tasks.rivalry import Rivalry
 from sr_experiments.tasks.scheduling import OptimizerFactory, SchedulerFactory
 
 NAMES = ("network", "discriminator")
+MONITORS = ("monitor", "discriminator_monitor")
+DISCRIMINATOR_LOSS = "train/discriminator/loss"
+MEASURED = ("train/", "val/")
 RISING = ("psnr", "ssim")  # metrics of which more is better
 
 
@@ -88,7 +91,7 @@ class GANTask(SuperResolutionTask):
         discriminator_optimizer: OptimizerFactory,
         discriminator_scheduler: SchedulerFactory,
         monitor: str = "val/psnr",
-        discriminator_monitor: str = "train/discriminator/loss",
+        discriminator_monitor: str = DISCRIMINATOR_LOSS,
         warmup: float = 0.0,
         d_steps: int = 1,
         g_steps: int = 1,
@@ -251,7 +254,7 @@ class GANTask(SuperResolutionTask):
             if discriminates:
                 penalise = self.r1 > 0 and self.iteration % self.r1_every == 0
                 judged = self.discriminator_terms(prediction, high, penalise=penalise)
-                self._backward("train/discriminator/loss", judged)
+                self._backward(DISCRIMINATOR_LOSS, judged)
         scaler = getattr(self.trainer.precision_plugin, "scaler", None)
         for optimizer, acts in zip(optimizers, (generates, discriminates), strict=True):
             if acts:
@@ -305,14 +308,16 @@ class GANTask(SuperResolutionTask):
         for words in self.rivalry.collapse():
             rank_zero_warn(f"epoch {self.trainer.current_epoch + 1}: {words}")
         seen = self.trainer.callback_metrics
-        for config, monitor in zip(self.trainer.lr_scheduler_configs, self.monitors, strict=True):
+        for config, monitor, key in zip(
+            self.trainer.lr_scheduler_configs, self.monitors, MONITORS, strict=True
+        ):
             if not isinstance(config.scheduler, ReduceLROnPlateau):
                 continue
             if monitor in seen:
                 config.scheduler.step(seen[monitor])
-            elif config.name == NAMES[0]:
-                known = ", ".join(sorted(name for name in seen if name.startswith("val")))
-                raise UserError(f"task.monitor={monitor} is not measured; known: {known}")
+            elif config.name == NAMES[0] or DISCRIMINATOR_LOSS in seen:  # no warm-up any more
+                known = ", ".join(sorted(name for name in seen if name.startswith(MEASURED)))
+                raise UserError(f"task.{key}={monitor} is not measured; known: {known}")
 
     def configure_optimizers(self) -> Any:
         """Both optimisers and their schedules, in the order of ``NAMES``."""

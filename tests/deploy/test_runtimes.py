@@ -144,7 +144,7 @@ def test_foreign_network_in_float_is_understood(xlsr: SRModel, low_res: NDArray[
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.tflite", b"", "is no TFLite file"),
+        ("a.tflite", b"", "no TFLite file; copy it again"),
         ("a.tflite", b"    TFL3" + bytes(64), "cannot be run by LiteRT"),
         ("a.onnx", b"nonsense", "cannot be run by ONNX Runtime"),
         ("a.pt", b"", "nothing runs a .pt file"),

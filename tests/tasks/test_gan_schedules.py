@@ -79,6 +79,9 @@ def test_each_plateau_is_shown_its_own_metric_once_an_epoch(make_gan: Make, fit_
     assert [second[1] for _, second in watch.seen] == [0, 1, 2, 3]
     with pytest.raises(UserError, match=r"task.monitor=val/nothing is not measured.*val/psnr"):
         fit_gan(make_gan(schedules=(waiting(1), waiting(1)), monitor="val/nothing"))
+    both = (waiting(1), waiting(1))
+    with pytest.raises(UserError, match=r"task.discriminator_monitor=D is .* train/discriminator/"):
+        fit_gan(make_gan(schedules=both, discriminator_monitor="D"))
 
 
 def test_a_plateau_of_the_discriminator_waits_while_the_generator_warms_up(

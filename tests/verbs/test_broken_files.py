@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 import shutil
 from collections.abc import Callable
 from contextlib import suppress
@@ -81,6 +82,7 @@ def test_a_damaged_network_is_named(
         told = capsys.readouterr().err
         assert told.startswith("error: ")
         assert path.name in told
+        assert re.search(r"copy (it|that) again|name a run folder", told)
     assert not (tmp_path / "out").exists()
 
 

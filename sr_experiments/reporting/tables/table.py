@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sr_experiments.reporting.environment import counted
+from sr_experiments.reporting.wording import counted
 
 Cell = str | int | float | None
 Row = Mapping[str, Cell]

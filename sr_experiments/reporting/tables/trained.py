@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sr_experiments.reporting.environment import counted
 from sr_experiments.reporting.run_folder import RunFolder
 from sr_experiments.reporting.run_paths import run_paths
 from sr_experiments.reporting.tables.measured import Entry
+from sr_experiments.reporting.wording import counted
 
 
 @dataclass(frozen=True)

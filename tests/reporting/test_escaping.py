@@ -42,7 +42,7 @@ HOSTILE = [
     r"\write18{touch x}",
     "a\n\\input{x}",
     "$(touch x); `touch x`",
-    "{{ 7 * 7 }}",
+    "{{ 7919 * 7907 }}",
 ]
 FORMULA = re.compile(r"[=+\-@\t\r].", re.DOTALL)
 ROW = dict.fromkeys(METRICS, 0.5)
@@ -77,7 +77,7 @@ def test_a_table_holds_the_name_as_text_in_every_format(
     page = as_html(table, origin)
     assert "<img src=x" not in page
     assert '"onmouseover' not in page
-    assert "49" not in re.sub(r"<style>.*?</style>", "", page, flags=re.S) or "7 * 7" in page
+    assert str(7919 * 7907) not in page  # no template works it out
     tex = as_latex(table, origin)
     body = "\n".join(line for line in tex.splitlines() if not line.startswith("%"))
     assert r"\input{" not in body

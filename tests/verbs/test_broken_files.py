@@ -1,5 +1,6 @@
 """Files of networks and of runs that are damaged: each verb names the file, with exit code 2."""
 
+import csv
 import json
 import random
 import re
@@ -131,7 +132,9 @@ def test_a_damaged_run_does_not_keep_the_others_from_their_page(run: Path, tmp_p
     (runs / "b" / "summary.json").write_text("{half a fil")
     (runs / "b" / "scores.csv").write_bytes(bytes(range(256)))
     report.main([f"runs={runs}", f"output={tmp_path}/out"])
-    assert "a" in (tmp_path / "out" / "report.csv").read_text(encoding="utf-8")
+    with (tmp_path / "out" / "report.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["job"]: row["status"] for row in rows} == {"a": "finished", "b": "damaged"}
 
 
 @pytest.mark.parametrize("ranges", ['{"activations": 5}', "{}", "[", "7", '{"a":' * 3000])

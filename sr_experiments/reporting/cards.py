@@ -149,12 +149,19 @@ def command(run: RunFolder) -> str:
 
 
 def _anywhere(word: str) -> str:
-    """A start's folder as it is called where runs are in ``outputs``."""
+    """A start as it is called where runs are in ``outputs``."""
     key, _, value = word.partition("=")
     path = Path(value.strip("\"'"))
     if key != "init_from" or not path.is_absolute():
         return word
-    return f"init_from=outputs/{path.parent.name}/{path.name}"
+    run = _folder_of(path) or path
+    return f"init_from=outputs/{run.parent.name}/{path.relative_to(run.parent)}"
+
+
+def _folder_of(start: Path) -> Path | None:
+    """The run folder that a start is, or is in: its network, or that of one of its stages."""
+    places = (start, start.parent, start.parent.parent)
+    return next((place for place in places if (place / "config.yaml").is_file()), None)
 
 
 def licence(sets: Sequence[str]) -> str:
@@ -220,13 +227,14 @@ def _train_sets(
 
 
 def _sets_before(run: RunFolder, start: Path, starts: Mapping[str, Sequence[str]]) -> list[str]:
-    """The sets of what a run started from: a run folder, or a file that is known."""
-    if start.is_dir():
-        return _train_sets(RunFolder(start), RunFolder(start).config(), starts)
+    """The sets of what a run started from: a run, a file of one, or a file that is known."""
+    folder = _folder_of(start)
+    if folder is not None:
+        return _train_sets(RunFolder(folder), RunFolder(folder).config(), starts)
     sets = starts.get(_digest(start)) if start.is_file() else None
     if sets is None:
         raise UserError(
-            f"run={run.path} started from {start}, which is no run folder and no entry here: "
+            f"run={run.path} started from {start}, which is of no run folder and no entry here: "
             "nobody knows what that was trained on"
         )
     return list(sets)

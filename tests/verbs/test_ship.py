@@ -73,15 +73,20 @@ def test_what_a_run_started_from_counts_as_training(
         finished.write_config({"seed": 5, "init_from": str(path), "data": {"train": ["bsds200"]}})
         finished.write_summary(summary)
 
+    (before.path / "stages").mkdir()
+    stage = shutil.copy(shipped("xlsr", 3).weights, before.path / "stages" / "1-fp32.safetensors")
+    both = ["t91", "bsds200"]
     of_entry = shipped("espcn", 3).card["data"]
-    for start, sets in ((before.path, ["t91", "bsds200"]), (shipped("espcn", 3).weights, of_entry)):
+    entry = shipped("espcn", 3).weights
+    for start, sets in ((before.path, both), (stage, both), (entry, of_entry)):
         before.write_config({"init_from": None, "data": {"train": ["t91"]}})
         started_from(start)
         words = ["- model=espcn", f"- 'init_from=\"{start}\"'"]
         (finished.path / "overrides.yaml").write_text("\n".join(words))
         card = ship(options, finished.path, tmp_path / f"weights_{start.name}").card
         assert card["data"] == sets
-        assert card["command"].endswith(f"outputs/{start.parent.name}/{start.name}")
+        within = "runs/model=espcn/stages" if start == stage else start.parent.name
+        assert card["command"].endswith(f"outputs/{within}/{start.name}")
 
     before.write_config({"init_from": None, "data": {"train": ["set5"]}})
     started_from(before.path)

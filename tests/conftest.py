@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from sr_experiments.data.cifar10_store import CLASSES
@@ -27,6 +28,16 @@ TINY = [
     "trainer.threads=1",
     "trainer.accelerator=cpu",
 ]
+
+os.environ.pop("HF_HUB_OFFLINE", None)  # tests have a hub of their own
+for _name in ("no_proxy", "NO_PROXY"):  # their servers are on this machine
+    os.environ[_name] = ",".join(filter(None, [os.environ.get(_name), "127.0.0.1"]))
+
+
+@pytest.fixture(autouse=True)
+def _same_random_numbers() -> None:
+    """Torch's, whichever tests ran before: what fails once fails again."""
+    torch.manual_seed(0)
 
 
 @pytest.fixture

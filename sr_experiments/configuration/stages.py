@@ -139,6 +139,11 @@ def _described(entry: Any, number: int) -> tuple[str, bool, list[str], list[str]
         raise UserError(f"stage {name}: collapse={collapse} is not true or false")
     if not isinstance(lines, list) or not all(isinstance(line, str) for line in lines):
         raise UserError(f"stage {name}: overrides is not a list of words such as loss=l1")
+    unclear = [line for line in lines if not line.startswith("~") and "=" not in line]
+    if unclear:
+        raise UserError(
+            f"stage {name}: {unclear[0]!r} is not of the form key=value or group=option"
+        )
     if not isinstance(tests, list) or not all(isinstance(mode, str) for mode in tests):
         raise UserError(f"stage {name}: test is not a list of modes such as ptq")
     if entry.get("epochs") is not None:

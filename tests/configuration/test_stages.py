@@ -125,7 +125,7 @@ def test_what_a_stage_changes_is_told_in_full() -> None:
         (stages(entry("a", "loss.epsilon=1")), "stage a: unknown key loss.epsilon"),
         (stages(entry("a", "data.patch=large")), "stage a: data.patch=large is not a whole"),
         (stages(entry("a", epochs="many")), "stage a: trainer.epochs=many is not a whole"),
-        (stages(entry("a", "seed")), "stage a: "),
+        (stages(entry("a", "seed")), "stage a: 'seed' is not of the form key=value"),
         (stages(entry("a", "paths.output_dir=x")), "paths is of the whole run"),
         (stages(entry("a", "model=espcn")), "one network goes through all stages"),
     ],

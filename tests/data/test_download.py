@@ -67,7 +67,7 @@ def test_a_server_without_ranges_starts_again(server: "BreakingServer", tmp_path
 
 def test_halves_of_two_versions_are_never_joined(server: "BreakingServer", tmp_path: Path) -> None:
     server.content, server.breaks = bytes(1_000_000), [300_000, 0, 0, 0, 0, 0]
-    with pytest.raises(UserError):
+    with pytest.raises(UserError, match=r"\d{6} bytes are here"):
         fetch(archive(server, checksum=None), tmp_path)
     server.content, server.tag, server.breaks = CONTENT, '"second"', []
     assert fetch(archive(server, checksum=None), tmp_path).read_bytes() == CONTENT

@@ -124,7 +124,7 @@ def test_a_broken_file_is_refused_by_name(tmp_path: Path, photo: Image.Image, na
 def test_an_empty_and_an_absent_file_say_so(tmp_path: Path) -> None:
     (tmp_path / "empty.png").touch()
     for read in (load_image, image_size):
-        with pytest.raises(UserError, match="empty"):
+        with pytest.raises(UserError, match=r"\(it is empty\)"):
             read(tmp_path / "empty.png")
         with pytest.raises(UserError, match="no such file"):
             read(tmp_path / "absent.png")

@@ -75,17 +75,19 @@ def test_radius_read_from_a_file_is_that_of_the_graph(model: SRModel) -> None:
     assert LiteRTRuntime(float_model(graph)).radius == receptive_radius(graph)
 
 
-def test_radius_is_where_the_gradient_ends(model: SRModel) -> None:
+def test_radius_is_where_the_gradient_ends(model: SRModel, network_name: str) -> None:
     graph = trace(model)
     radius = receptive_radius(graph)
     size = 2 * radius + 5
-    image = torch.rand(1, 3, size, size, requires_grad=True)
+    random = torch.Generator().manual_seed(0)
+    image = torch.rand(1, 3, size, size, generator=random, requires_grad=True)
     middle = radius + 2
     block = slice(middle * model.scale, (middle + 1) * model.scale)
     model(image)[:, :, block, block].sum().backward()
     assert image.grad is not None
     seen = image.grad[0].abs().sum(0).nonzero() - middle
-    assert int(seen.abs().max()) <= radius
+    # The last pixel that VDSR's layers see of a bicubic picture lies where a tap less is needed.
+    assert int(seen.abs().max()) == radius - (network_name == "vdsr")
 
 
 def test_fixed_files_enlarge_pictures_of_any_size(

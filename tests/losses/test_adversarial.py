@@ -70,11 +70,15 @@ def test_a_confident_discriminator_has_less_to_pay_and_its_generator_more(kind: 
 
 
 @pytest.mark.parametrize("kind", ["non_saturating", "relativistic_average", "vanilla"])
-def test_sure_logits_give_no_infinity(kind: str) -> None:
+@pytest.mark.parametrize("sure", [500.0, -500.0])  # of the pictures that are made
+def test_sure_logits_give_no_infinity(kind: str, sure: float) -> None:
     loss = Adversarial(kind)
-    real, fake = torch.full((2, 1), -500.0), torch.full((2, 1), 500.0, requires_grad=True)
-    terms = [*loss.discriminator(real, fake).values(), loss.generator(real, fake)]
-    assert all(term.isfinite() for term in terms)
+    real, fake = torch.full((2, 1), -sure), torch.full((2, 1), sure, requires_grad=True)
+    terms = torch.stack([*loss.discriminator(real, fake).values(), loss.generator(real, fake)])
+    assert terms.isfinite().all()
+    terms.sum().backward()
+    assert fake.grad is not None
+    assert fake.grad.isfinite().all()
 
 
 def test_relativistic_loss_is_basicsrs_cross_entropy_of_differences() -> None:

@@ -253,7 +253,6 @@ def timms_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple
         template = address + "/{repo_id}/resolve/{revision}/{filename}"
         monkeypatch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", template)
         monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "kept"))
-        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
         yield served / "model.safetensors", model.get_parameter("conv1.weight").detach()
 
 

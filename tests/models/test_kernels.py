@@ -28,7 +28,8 @@ def test_frozen_anchors_and_networks_that_are_dropped_are_left_out() -> None:
     assert [kernel.name for kernel in trained_kernels(ABPN(anchor="nearest", num_blocks=1))] == [
         "body.0", "body.2", "body.4", "tail",
     ]  # fmt: skip
-    assert not [item.name for item in trained_kernels(KLN()) if item.name.startswith("skip")]
+    body = [f"body.{place}" for place in range(0, 14, 2)]  # without what learns the skip's
+    assert [kernel.name for kernel in trained_kernels(KLN())] == body
     assert len(trained_kernels(XCAT())) == len(shipped(XCAT()))  # its anchor folds to itself
 
 
@@ -45,13 +46,12 @@ def test_a_transposed_convolution_is_read_output_channel_first() -> None:
     assert last.read().shape[0] == last.layer.out_channels == 3
 
 
-@pytest.mark.parametrize(
-    "network", [FSRCNN(), SCSRN(), RPQ(), PureConvSR()], ids=lambda network: type(network).__name__
-)
-def test_a_kernel_that_is_written_is_read_again(network: SRModel) -> None:
+@pytest.mark.parametrize(("kind", "count"), [(FSRCNN, 8), (SCSRN, 7), (RPQ, 6), (PureConvSR, 5)])
+def test_a_kernel_that_is_written_is_read_again(kind: type[SRModel], count: int) -> None:
     torch.manual_seed(0)
-    network = network.double()
-    for kernel in trained_kernels(network):
+    kernels = trained_kernels(kind().double())
+    assert len(kernels) == count
+    for kernel in kernels:
         wanted = torch.randn_like(kernel.read())
         kernel.write(wanted)
         assert (kernel.read() - wanted).abs().max() < 1e-9, kernel.name

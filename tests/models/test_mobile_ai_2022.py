@@ -63,6 +63,7 @@ def test_no_output_channel_is_dead_from_the_start(network: type[SRModel]) -> Non
     for seed in range(5):
         torch.manual_seed(seed)
         model = network()
+        assert model.output_clip is not None
         with torch.no_grad(), watch_output_clip(model) as dead:
             model(low_res)
         assert not dead

@@ -2,8 +2,9 @@
 
 import io
 import os
+import signal
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,10 +41,40 @@ def _same_random_numbers() -> None:
     torch.manual_seed(0)
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _plain_terminal() -> Iterator[None]:
+    """What is printed has no colours, and the width that it has without a terminal."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("COLUMNS", "FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
+            patch.delenv(name, raising=False)
+        yield
+
+
 @pytest.fixture
 def one_cache(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Packed sets of all tests in one folder, not the user's."""
     monkeypatch.setenv("SR_CACHE_DIR", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
+@pytest.fixture(scope="session")
+def forget_wandb() -> Callable[[pytest.MonkeyPatch, Path], None]:
+    """Take W&B's settings and the user's key out of the environment, with a home of one's own."""
+
+    def forget(patch: pytest.MonkeyPatch, home: Path) -> None:
+        for name in list(os.environ):
+            if name.startswith("WANDB_") or name == "NETRC":
+                patch.delenv(name)
+        patch.setenv("HOME", str(home))
+
+    return forget
+
+
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """What a test starts hears Ctrl-C, to which a shell makes jobs in the background deaf."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")

@@ -42,7 +42,8 @@ def test_every_cell_runs_in_an_empty_folder(
     monkeypatch.delenv("SR_DATA_DIR", raising=False)
     notebook = nbformat.read(FILE, as_version=4)
     place = {"metadata": {"path": str(tmp_path)}}
-    nbclient.NotebookClient(notebook, timeout=600, resources=place).execute()
+    client = nbclient.NotebookClient(notebook, timeout=600, startup_timeout=600, resources=place)
+    client.execute()
     check(notebook)
     assert (tmp_path / "cup_x3.png").is_file()
     assert (tmp_path / "files" / "model_int8.tflite").is_file()

@@ -67,6 +67,7 @@ def largest(network: SRModel) -> list[float]:
 
 
 def twins(network: Callable[..., SRModel], **options: object) -> tuple[SRModel, SRModel]:
+    torch.manual_seed(0)
     first, second = network(**options), network(**options)
     second.load_state_dict(first.state_dict())
     return first, second

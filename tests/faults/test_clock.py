@@ -80,7 +80,7 @@ def test_a_clock_that_jumps_under_a_run_changes_no_duration(
     summary = train.run(make_job(tmp_path, "trainer.epochs=2"))
     took = time.perf_counter() - began
     assert summary["status"] == "finished"
-    assert 0 < summary["train"]["seconds"] < took
+    assert 0 <= summary["train"]["seconds"] < took  # rounded to a tenth
     (run,) = (tmp_path / "out").glob("*/*")
     rows = RunFolder(run).metrics()
     times = [float(row[key]) for row in rows for key in row if key.startswith("time/")]

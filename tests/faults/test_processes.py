@@ -110,6 +110,7 @@ def test_a_job_without_memory_is_named_and_the_rest_of_the_sweep_finishes(
     assert weights[0].read_bytes() == weights[1].read_bytes()
 
 
+@pytest.mark.usefixtures("ctrl_c")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])
 def test_a_sweep_that_is_told_to_end_saves_the_middle_of_its_job(
     number: signal.Signals, undisturbed: Path, tmp_path: Path

@@ -88,8 +88,13 @@ class Browser:
         )  # fmt: skip
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.send("Emulation.setEmulatedMedia", features=[scheme])
-        self.send("Page.navigate", url=page.resolve().as_uri())
-        self.wait("document.readyState === 'complete' && [...document.images].every(i=>i.complete)")
+        address = page.resolve().as_uri()
+        self.send("Page.navigate", url=address)
+        # At once the page before it may still answer.
+        self.wait(
+            f"location.href === {json.dumps(address)} && document.readyState === 'complete'"
+            "&& [...document.images].every(i=>i.complete)"
+        )
 
     def wait(self, condition: str) -> None:
         """Until a JavaScript condition holds."""

@@ -7,6 +7,7 @@ from sr_experiments.errors import UserError
 from sr_experiments.reporting.run_folder import RunFolder, fingerprint
 
 CONFIG = {"model": {"_target_": "sr_experiments.models.XLSR", "scale": 3}, "seed": 1}
+PATIENCE = 300  # seconds for a new interpreter, on a busy machine
 
 
 def test_an_unfinished_run_of_the_same_configuration_is_taken_up(tmp_path: Path) -> None:
@@ -38,7 +39,7 @@ def test_resume_false_makes_a_new_folder(tmp_path: Path) -> None:
 def _lock_and_hold(path: str, ready, release) -> None:  # type: ignore[no-untyped-def]
     assert RunFolder(Path(path)).lock()
     ready.set()
-    release.wait(20)
+    release.wait(PATIENCE)
 
 
 def test_a_folder_in_use_by_another_process_is_left_alone(tmp_path: Path) -> None:
@@ -48,7 +49,7 @@ def test_a_folder_in_use_by_another_process_is_left_alone(tmp_path: Path) -> Non
     ready, release = context.Event(), context.Event()
     process = context.Process(target=_lock_and_hold, args=(str(first.path), ready, release))
     process.start()
-    assert ready.wait(20)
+    assert ready.wait(PATIENCE)
     try:
         assert RunFolder.choose(tmp_path, CONFIG, resume=True).path != first.path
         with pytest.raises(UserError, match="in use by another process"):

@@ -30,6 +30,7 @@ WORDS = [
     "data.test=[photos:test]",
     "task.ema_decay=0.9",
     "trainer.threads=2",
+    "trainer.accelerator=cpu",
 ]
 
 
@@ -37,6 +38,7 @@ STAGES = [
     "data.steps_per_epoch=6",
     "data.test=[photos:test]",
     "trainer.threads=1",
+    "trainer.accelerator=cpu",
     "model=abpn",
     "model.block=ecb",
     "stages=[{name: fp32, epochs: 2, overrides: ['loss=l1', 'quantization=none']}, "
@@ -122,6 +124,7 @@ def test_kill_9_in_the_middle_of_an_epoch_changes_nothing(
     assert summary["train"]["steps"] == 36
 
 
+@pytest.mark.usefixtures("ctrl_c")
 @pytest.mark.parametrize(
     "by", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
 )
@@ -171,6 +174,7 @@ GAN = [
     "data.steps_per_epoch=6",
     "data.test=[]",
     "trainer.threads=1",
+    "trainer.accelerator=cpu",
     "trainer.epochs=4",
     "task.ema_decay=0.9",
     # Only one term, of pixels: the others need weights that may not be here.

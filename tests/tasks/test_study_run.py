@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -108,7 +109,7 @@ def test_a_run_says_what_it_found(undisturbed: Path) -> None:
         "phase 2",
         "phase 3",
     ]
-    assert all(phase["error"] < 0.2 for phase in study["sketch"])
+    assert [phase["error"] < 0.2 for phase in study["sketch"]] == [True] * 3
     assert study["stored_bytes"] == {"exact": 6 * summary["params"] * 4, "sketch": 6 * 512 * 4}
 
 
@@ -118,7 +119,7 @@ def test_the_page_shows_heat_maps_findings_and_batches(undisturbed: Path) -> Non
         assert text in page
     # heat maps, profile, curves, and the best and the worst batch of each phase
     assert page.count("<img") == 3 + 6
-    assert "http" not in page.replace("http://www.w3.org", "")
+    assert not re.search("https?:", page.replace("http://www.w3.org", ""))
 
 
 @pytest.mark.parametrize(

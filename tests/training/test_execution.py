@@ -2,6 +2,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -60,15 +61,17 @@ def test_only_what_is_left_open_is_tried(
     assert fastest(stage, {}) == (Execution(FP32, channels_last=True, compile=False), {})
 
 
-def test_the_fastest_turn_counts() -> None:
-    waits = iter([0.0, 0.0, *[0.004, 0.001] * 5])
+def test_the_fastest_turn_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = 0.0
+    turns = iter([0.001, 0.001, *(0.009, 0.5), *(0.004, 0.3), *(0.7, 0.02), *(0.6, 0.2) * 2])
 
-    def wait() -> None:
-        torch.manual_seed(1)
-        execution.time.sleep(next(waits))
+    def turn() -> None:
+        nonlocal clock
+        clock += next(turns)
 
-    slow, fast = milliseconds([wait, wait])
-    assert fast < slow
+    monkeypatch.setattr(execution, "time", SimpleNamespace(perf_counter=lambda: clock))
+    assert milliseconds([turn, turn]) == pytest.approx([4, 20])
+    assert not list(turns)
 
 
 @pytest.mark.parametrize(

@@ -172,7 +172,7 @@ def test_an_exception_in_one_process_ends_both_with_its_reason(rank: int, tmp_pa
 
 def alone(folder: RunFolder) -> bool:
     """Whether, soon, no process has the run's words on its command line or in its memory."""
-    until = time.monotonic() + 30
+    until = time.monotonic() + 300
     while folder.in_use() and time.monotonic() < until:
         time.sleep(0.1)
     return not folder.in_use()

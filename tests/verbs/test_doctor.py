@@ -1,6 +1,7 @@
 """The doctor answers whatever is broken."""
 
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,22 +15,28 @@ ROOT = Path(__file__).resolve().parents[2]
 def test_it_says_where_sets_are_and_how_to_get_the_others(
     data_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    doctor.main([f"data_dir={data_dir}", f"cache_dir={tmp_path}"])
+    only, cache = tmp_path / "only", tmp_path / "cache"  # other sets may be at hand, too
+    (only / "test").mkdir(parents=True)
+    (only / "test" / "Set5").symlink_to(data_dir / "test" / "Set5")
+    cache.mkdir()
+    doctor.main([f"data_dir={only}", f"cache_dir={cache}"])
     said = capsys.readouterr().out
-    assert f"5 images in {data_dir}/test/Set5/HR" in said
+    assert f"5 images in {only}/test/Set5/HR" in said
     assert "10 images in" in next(line for line in said.splitlines() if "photos:train" in line)
     row = next(line for line in said.splitlines() if "flickr2k:train" in line)
     assert row.split()[0] == "--"
     assert row.endswith("not here; python -m sr_experiments.prepare data=flickr2k")
-    assert list(tmp_path.iterdir()) == []
+    assert list(cache.iterdir()) == []
 
 
 def test_a_machine_with_nothing_gets_an_answer(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    forget_wandb: Callable[..., None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("PATH", "")
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    forget_wandb(monkeypatch, tmp_path)
     (tmp_path / "file").write_text("")
     doctor.main([f"data_dir={tmp_path}/none", f"cache_dir={tmp_path}/file/below"])
     said = capsys.readouterr().out
@@ -61,10 +68,13 @@ def test_the_extras_are_those_of_the_project() -> None:
 
 @pytest.mark.parametrize(("key", "words"), [("abc", "a key is at hand"), ("", "no key")])
 def test_a_wandb_key_is_noticed_and_not_shown(
-    key: str, words: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    key: str,
+    words: str,
+    forget_wandb: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.delenv("WANDB_MODE", raising=False)
+    forget_wandb(monkeypatch, tmp_path)
     monkeypatch.setenv("WANDB_API_KEY", key)
     (line,) = diagnosis.wandb_key()
     assert words in line.text

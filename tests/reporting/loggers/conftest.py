@@ -23,7 +23,7 @@ BLOCK = 32 * 1024
 FILE_HEADER, RECORD_HEADER = 7, 7
 FULL, LAST = 1, 4
 STEPS = 100  # data batches of an epoch
-PATIENCE = 60  # seconds
+PATIENCE = 600  # seconds, on a busy machine
 
 SUMMARY = {
     "status": "finished", "model": "xlsr", "scale": 3, "params": 21947, "params_training": 21947,

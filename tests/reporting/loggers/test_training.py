@@ -44,14 +44,14 @@ GAN = [
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Path]]:
+def trained(
+    forget_wandb: Callable[..., None], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[..., Path]]:
     """Train a network of a few hundred weights; its run folder."""
     threads = torch.get_num_threads()
     folder = tmp_path_factory.mktemp("runs")
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("WANDB_API_KEY", "WANDB_MODE", "WANDB_SWEEP_ID", "WANDB_RUN_ID", "NETRC"):
-            patch.delenv(name, raising=False)
-        patch.setenv("HOME", str(folder / "home"))
+        forget_wandb(patch, folder / "home")
         patch.setenv("WANDB_DATA_DIR", str(folder / "wandb_data"))
         patch.setattr("sr_experiments.reporting.finish.LATENCY_RUNS", 1)
 
@@ -136,10 +136,11 @@ def test_a_gans_curves_count_batches_and_not_the_steps_of_its_two_optimisers(
     assert "train/discriminator/loss" in rows[0]
 
 
-def test_without_a_key_the_dashboard_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_key_the_dashboard_says_what_to_do(
+    forget_wandb: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip("wandb_workspaces")
-    monkeypatch.delenv("WANDB_API_KEY", raising=False)
-    monkeypatch.setenv("HOME", "/nowhere")
+    forget_wandb(monkeypatch, tmp_path)
     with pytest.raises(UserError, match=r"wandb login, or add dry_run=dashboard.json"):
         dashboard.main(["entity=me"])
 

@@ -22,17 +22,10 @@ Decode = Callable[[Path], list[Any]]
 
 
 @pytest.fixture(autouse=True)
-def no_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in (
-        "WANDB_API_KEY",
-        "WANDB_MODE",
-        "WANDB_SWEEP_ID",
-        "WANDB_RUN_ID",
-        "NETRC",
-        "WANDB_BASE_URL",
-    ):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+def no_key(
+    forget_wandb: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forget_wandb(monkeypatch, tmp_path / "home")
     monkeypatch.setenv("WANDB_DATA_DIR", str(tmp_path / "wandb_data"))
 
 

@@ -62,7 +62,7 @@ def make_card(
     """
     summary, config = _finished(run), run.config()
     name, scale = str(summary["model"]), int(summary["scale"])
-    saved, on_grid = _fp32(run, config)
+    saved, on_grid = fp32_network(run, config)
     network = saved.build()
     network = network if network.collapsed else collapse(network)
     save_model(network, saved.config, weights)
@@ -184,8 +184,12 @@ def _finished(run: RunFolder) -> dict[str, Any]:
     return summary
 
 
-def _fp32(run: RunFolder, config: Mapping[str, Any]) -> tuple[SavedModel, bool]:
-    """The floating-point network, and whether the INT8 file is of one that trained on from it."""
+def fp32_network(run: RunFolder, config: Mapping[str, Any]) -> tuple[SavedModel, bool]:
+    """The floating-point network of a run, and whether its INT8 file is of one that trained on.
+
+    Raises:
+        UserError: It has none.
+    """
     modes = [str(node.get("quantization", {}).get("_target_")) for node in _nodes(config)]
     if not any(mode.endswith("QuantizationAware") for mode in modes):
         # It is in floating point, whatever it started from.

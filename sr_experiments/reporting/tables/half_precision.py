@@ -1,7 +1,8 @@
 """Scores of a run's network as LiteRT's file of FP16 weights.
 
 Those of a run with ``quantization=fp16`` are in its summary. Another's are measured now, from its
-weights and in memory, so its folder stays as it is.
+weights in floating point (of a run that went on to the INT8 grid, those of the stage before) and in
+memory, so its folder stays as it is.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -15,14 +16,15 @@ from sr_experiments.deploy.scoring import predict_image
 from sr_experiments.deploy.tflite import half_model
 from sr_experiments.errors import UserError
 from sr_experiments.metrics import score_image
-from sr_experiments.models import collapse, load_model
+from sr_experiments.models import collapse
 from sr_experiments.quantization.trace import trace
+from sr_experiments.reporting.cards import fp32_network
 from sr_experiments.reporting.evaluation import load_sets
+from sr_experiments.reporting.run_folder import RunFolder
 from sr_experiments.reporting.scores import SetScore
 from sr_experiments.reporting.tables.trained import TrainedRun
 
 KIND = "fp16"
-WEIGHTS = "model.safetensors"
 
 
 @dataclass
@@ -105,8 +107,7 @@ def _measure(
 
 
 def _open(run: TrainedRun, threads: int) -> LiteRTRuntime:
-    weights = run.path / WEIGHTS
-    network = load_model(weights)
+    network = fp32_network(RunFolder(run.path), run.config)[0].build()
     if network.scale != run.scale:
-        raise UserError(f"{weights} enlarges x{network.scale}, its summary says x{run.scale}.")
+        raise UserError(f"{run.path} enlarges x{network.scale}, its summary says x{run.scale}.")
     return LiteRTRuntime(half_model(trace(collapse(network))), threads)

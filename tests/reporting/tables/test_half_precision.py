@@ -53,9 +53,10 @@ def network() -> SRResNet:
     return made
 
 
-def finished(folder: Path, **tested: Any) -> TrainedRun:
+def finished(folder: Path, mode: str = "PostTraining", **tested: Any) -> TrainedRun:
     test = {"set5": {"fp32": SCORES, **tested}}
-    return TrainedRun(folder, {"model": "srresnet", "scale": 4, "test": test}, {})
+    config = {"quantization": {"_target_": f"sr_experiments.quantization.{mode}"}}
+    return TrainedRun(folder, {"model": "srresnet", "scale": 4, "test": test}, config)
 
 
 def scored(runs: list[TrainedRun], places: Path | None, cache: Path, **more: Any) -> HalfScores:
@@ -63,14 +64,22 @@ def scored(runs: list[TrainedRun], places: Path | None, cache: Path, **more: Any
     return score_half(runs, ["set5"], threads=1, data_dir=data_dir, cache_dir=str(cache), **more)
 
 
+@pytest.mark.parametrize("mode", ["PostTraining", "QuantizationAware"])
 def test_weights_and_pictures_at_hand_give_the_score_of_rounded_weights(
-    pictures: Path, tmp_path: Path
+    mode: str, pictures: Path, tmp_path: Path
 ) -> None:
     own = network()
-    save_model(own, CONFIG, tmp_path / "model.safetensors")
+    file = tmp_path / "model.safetensors"
+    if mode == "QuantizationAware":  # the network that went on to the INT8 grid is another
+        moved = SRResNet(4, channels=4, num_blocks=1)
+        moved.quantized, moved.ranges = True, {}
+        save_model(moved, CONFIG, file)
+        file = tmp_path / "stages" / "1-fp32.safetensors"
+        file.parent.mkdir()
+    save_model(own, CONFIG, file)
     before = contents(tmp_path)
     told: list[str] = []
-    run = finished(tmp_path)
+    run = finished(tmp_path, mode)
     half = scored([run], pictures, tmp_path.parent / "cache", advance=told.append)
     assert contents(tmp_path) == before
     assert [line.split()[-1] for line in told] == ["0", "1", "2", "3", "4"]
@@ -85,7 +94,8 @@ def test_weights_and_pictures_at_hand_give_the_score_of_rounded_weights(
 
 
 def contents(folder: Path) -> dict[str, tuple[bytes, int]]:
-    return {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in folder.iterdir()}
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in files}
 
 
 def psnr_y(model: SRResNet, pictures: Path) -> float:

@@ -76,10 +76,12 @@ class TrainedRun(FinishedRun):
             str(spec).partition(":")[0] for spec in self.config.get("data", {}).get("train", [])
         )
         steps = self.summary.get("train", {}).get("steps")
-        kind = str(self.config.get("quantization", {}).get("_target_", "")).rpartition(".")[2]
+        nodes = [self.config, *(x.get("resolved", {}) for x in self.config.get("stages") or [])]
+        modes = (str(node.get("quantization", {}).get("_target_", "")) for node in nodes)
+        kinds = " and ".join(dict.fromkeys(mode.rpartition(".")[2] for mode in modes if mode))
         length = "trained" if steps is None else f"{steps:,} steps"
         images = ", ".join(sets) or "unknown images"
-        return f"{length} on {images}" + (f", quantization {kind}" if kind else "")
+        return f"{length} on {images}" + (f", quantization {kinds}" if kinds else "")
 
 
 def find_runs(folders: Sequence[str]) -> tuple[list[TrainedRun], dict[str, str]]:

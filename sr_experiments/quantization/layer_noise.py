@@ -88,10 +88,10 @@ def advice(layer: LayerNoise) -> str:
         return f"it fills {layer.filled:.0%} of its range: observer=percentile or mse"
     if layer.kernel is not None and layer.kernel < layer.own + DOMINANT:
         return (
-            "its noise is that of its kernel: per_channel=true, equalize=true, "
-            "adaptive_rounding=1000, or quantization=qat"
+            "its noise is that of its kernel; where not in use yet: per_channel=true, "
+            "equalize=true, adaptive_rounding=1000, or quantization=qat"
         )
-    return "8 bits are few for what it makes: quantization=qat or int16x8"
+    return "8 bits are few for what it makes: quantization=int16x8, or qat where not in use yet"
 
 
 @torch.no_grad()

@@ -17,7 +17,7 @@ from sr_experiments.deploy.scoring import predict_image
 from sr_experiments.errors import UserError
 from sr_experiments.models import SavedModel, collapse, count_parameters, read_model, save_model
 from sr_experiments.reporting.evaluation import load_sets, score_networks
-from sr_experiments.reporting.run_folder import RunFolder, as_typed
+from sr_experiments.reporting.run_folder import RunFolder, as_typed, stage_configs
 
 SCHEMA_VERSION = 1
 SETS = ("set5", "set14")
@@ -61,6 +61,7 @@ def make_card(
             not give what its summary says.
     """
     summary, config = _finished(run), run.config()
+    nodes = stage_configs(config)
     name, scale = str(summary["model"]), int(summary["scale"])
     saved, on_grid = fp32_network(run, config)
     network = saved.build()
@@ -80,7 +81,7 @@ def make_card(
         "scale": scale,
         "options": options,
         "on_grid": on_grid,
-        "gan": any("GAN" in str(node.get("task", {}).get("_target_")) for node in _nodes(config)),
+        "gan": any("GAN" in str(node.get("task", {}).get("_target_")) for node in nodes),
         "parameters": count_parameters(network),
         "data": train,
         "command": command(run),
@@ -190,7 +191,7 @@ def fp32_network(run: RunFolder, config: Mapping[str, Any]) -> tuple[SavedModel,
     Raises:
         UserError: It has none.
     """
-    modes = [str(node.get("quantization", {}).get("_target_")) for node in _nodes(config)]
+    modes = [str(node.get("quantization", {}).get("_target_")) for node in stage_configs(config)]
     if not any(mode.endswith("QuantizationAware") for mode in modes):
         # It is in floating point, whatever it started from.
         saved = read_model(run.path / "model.safetensors")
@@ -206,11 +207,6 @@ def fp32_network(run: RunFolder, config: Mapping[str, Any]) -> tuple[SavedModel,
     )
 
 
-def _nodes(config: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The configuration of the run, and what each stage changes of it."""
-    return [config, *(entry.get("resolved", {}) for entry in config.get("stages") or [])]
-
-
 def _train_sets(
     run: RunFolder, config: Mapping[str, Any], starts: Mapping[str, Sequence[str]]
 ) -> list[str]:
@@ -222,7 +218,7 @@ def _train_sets(
     start = config.get("init_from")
     before = [] if start is None else _sets_before(run, Path(start), starts)
     listed = before + [
-        spec for node in _nodes(config) for spec in node.get("data", {}).get("train", [])
+        spec for node in stage_configs(config) for spec in node.get("data", {}).get("train", [])
     ]
     tested = [spec for spec in listed if spec.partition(":")[0] in SETS]
     if tested:

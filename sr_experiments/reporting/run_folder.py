@@ -58,6 +58,11 @@ def as_typed(words: Sequence[str]) -> list[str]:
     return [*(word.replace("+sweeps=", "sweep=") for word in sweeps), *rest]
 
 
+def stage_configs(config: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The configuration of a run, and what each of its stages changes of it."""
+    return [config, *(entry.get("resolved", {}) for entry in config.get("stages") or [])]
+
+
 class RunFolder:
     """One run's folder.
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sr_experiments.reporting.run_folder import RunFolder
+from sr_experiments.reporting.run_folder import RunFolder, stage_configs
 from sr_experiments.reporting.run_paths import run_paths
 from sr_experiments.reporting.tables.measured import Entry
 from sr_experiments.reporting.wording import counted
@@ -72,11 +72,13 @@ class TrainedRun(FinishedRun):
     @property
     def recipe(self) -> str:
         """How it was trained, in a few words."""
+        nodes = stage_configs(self.config)
         sets = dict.fromkeys(
-            str(spec).partition(":")[0] for spec in self.config.get("data", {}).get("train", [])
+            str(spec).partition(":")[0]
+            for node in nodes
+            for spec in node.get("data", {}).get("train", [])
         )
         steps = self.summary.get("train", {}).get("steps")
-        nodes = [self.config, *(x.get("resolved", {}) for x in self.config.get("stages") or [])]
         modes = (str(node.get("quantization", {}).get("_target_", "")) for node in nodes)
         kinds = " and ".join(dict.fromkeys(mode.rpartition(".")[2] for mode in modes if mode))
         length = "trained" if steps is None else f"{steps:,} steps"

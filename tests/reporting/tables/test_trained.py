@@ -71,6 +71,20 @@ def test_notes_say_how_runs_were_trained_and_which_were_of_no_use(tmp_path: Path
     ]
 
 
+def test_what_a_stage_changes_is_named_too(tmp_path: Path) -> None:
+    run = RunFolder(make(tmp_path, "a"))
+    grid = {"quantization": {"_target_": "sr_experiments.quantization.QuantizationAware"}}
+    stages = [{"name": "fp32", "resolved": {}}, {"name": "grid", "resolved": grid}]
+    more = {"name": "more", "resolved": {"data": {"train": ["bsds200"]}}}
+    summary = run.summary()
+    run.write_config({**run.config(), "stages": [*stages, more]})
+    run.write_summary(summary)
+    runs, _ = find_runs([str(tmp_path)])
+    assert runs[0].recipe == (
+        "5,000 steps on photos, t91, bsds200, quantization PostTraining and QuantizationAware"
+    )
+
+
 def test_a_folder_without_runs_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no run in it"):
         find_runs([str(tmp_path)])
